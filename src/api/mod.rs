@@ -1,1 +1,53 @@
+//! What users write and read: the wire types of `privacy.cloudnexus.io/v1alpha1`.
+//!
+//! Doc comments on fields become the descriptions that `kubectl explain` prints; they are the manual. Bounds stand on
+//! every string and list, because the API server prices validation rules by their worst case.
+//!
+//! May not: interpret a value. What a spec means is decided in [`crate::model`], and only there.
+
+mod baseline;
+mod grant;
 pub mod names;
+mod posture;
+mod processor;
+mod prohibition;
+mod vocabulary;
+mod wire;
+
+pub use baseline::{
+    AllowedPeer, BaselineDirection, BaselineGrants, BaselineNetwork, Dns, DnsPeer, PolicyReference, ReachableNetwork,
+    SameTenant, TenantBaseline, TenantBaselineSpec, TenantBaselineStatus,
+};
+pub use grant::{
+    AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction, GrantSource,
+    NamespaceRecipient, ObjectIdentity, PathStatus, ProcessorRecipient, Recipient, RefusalStatus, Revocation,
+    SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus, TimerIdentity, Window,
+};
+pub use posture::{
+    BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, OpenPath,
+};
+pub use processor::{
+    Agreement, AgreementType, ApprovedUse, Assessment, AssessmentOutcome, Certification, CertificationScheme,
+    DataProcessor, DataProcessorSpec, DataProcessorStatus, Endpoint, ProcessorCategory,
+};
+pub use prohibition::{
+    ProhibitedRecipients, SharingProhibition, SharingProhibitionSpec, SharingProhibitionStatus,
+};
+pub use vocabulary::{DataCategory, LegalBasis, Purpose};
+pub use wire::{IntOrName, LabelOperator, LabelRequirement, NetworkPort, PeriodText, PortRule, Protocol, Selector, WhenText};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// Every CustomResourceDefinition of this release, in the order in which they are printed and installed.
+#[must_use]
+pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        TenantBaseline::crd(),
+        DataProcessor::crd(),
+        SharingProhibition::crd(),
+        DataSharingGrant::crd(),
+        SharingAcceptance::crd(),
+        DataHandlingPosture::crd(),
+    ]
+}
