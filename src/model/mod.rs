@@ -1,0 +1,33 @@
+//! Parsed, valid-by-construction values, and [`World`], the indexed picture of the cluster.
+//!
+//! This is the only place where a spec is interpreted. It collects every error of an object, not the first, and keeps an
+//! object that it cannot read as data, so that the planner can count it as the stricter case.
+//!
+//! May not: know the time, a client, the environment or randomness; decide what follows from a value.
+
+mod address;
+mod baseline;
+mod dirty;
+mod error;
+mod grant;
+mod identity;
+mod observed;
+mod pod;
+mod processor;
+mod prohibition;
+mod tenancy;
+pub mod time;
+mod world;
+
+pub use address::{Cidr, reserved_range};
+pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DnsTerms};
+pub use dirty::Dirty;
+pub use error::FieldError;
+pub use grant::{Acceptance, AcceptanceTerms, Grant, GrantTerms, PortTerms, RecipientTerms, Validity};
+pub use identity::{Kind, Meta, ObjectKey, Target, Unit};
+pub use observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
+pub use pod::{ObservedPod, PodProblem};
+pub use processor::{ApprovedUseTerms, EndpointTerms, Processor, ProcessorTerms};
+pub use prohibition::{Prohibition, Scope};
+pub use tenancy::{Namespace, Stage};
+pub use world::{Settings, World, WriteFailure};

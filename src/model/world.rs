@@ -1,0 +1,607 @@
+//! The indexed picture of the cluster.
+//!
+//! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use super::baseline::Baseline;
+use super::dirty::Dirty;
+use super::grant::{Acceptance, Grant, RecipientTerms};
+use super::identity::{Kind, ObjectKey, Target, Unit};
+use super::observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
+use super::pod::ObservedPod;
+use super::processor::Processor;
+use super::prohibition::Prohibition;
+use super::tenancy::Namespace;
+use crate::api::names::{LABEL_GRANT_NAMESPACE, MANAGER_NETWORK};
+
+type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
+type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
+
+/// What the operator is told at its start and never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The operator's own namespace, which is never enrolled.
+    pub operator_namespace: Option<String>,
+}
+
+/// Why a write of the operator was refused, as the planner reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// Short name of the kind of failure, such as `Forbidden`, `QuotaExceeded` or `NameTaken`.
+    pub category: String,
+    /// What the API server said.
+    pub message: String,
+}
+
+/// The indexed picture of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    settings: Settings,
+    namespaces: BTreeMap<String, Namespace>,
+    baselines: BTreeMap<String, Baseline>,
+    processors: BTreeMap<String, Processor>,
+    prohibitions: BTreeMap<String, Prohibition>,
+    grants: ByNamespace<Grant>,
+    acceptances: ByNamespace<Acceptance>,
+    postures: ByNamespace<ObservedPosture>,
+    policies: ByNamespace<ObservedPolicy>,
+    timers: ByNamespace<ObservedTimer>,
+    pods: ByNamespace<ObservedPod>,
+    addresses: BTreeMap<Target, BTreeSet<IpAddr>>,
+    failures: BTreeMap<Target, WriteFailure>,
+    grants_by_processor: Index<String, ObjectKey>,
+    grants_by_recipient: Index<String, ObjectKey>,
+    acceptances_by_grant: Index<ObjectKey, ObjectKey>,
+    namespaces_by_tenant: Index<String, String>,
+    namespaces_by_baseline: Index<String, String>,
+}
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Takes an object in, as it now is.
+    pub fn apply(&mut self, kind: Kind, object: DynamicObject) -> Dirty {
+        let key = ObjectKey::of(&object);
+        match kind {
+            Kind::Namespace => self.set_namespace(&key.name, Some(Namespace::read(&object))),
+            Kind::Baseline => self.set_baseline(&key.name, Some(Baseline::read(object))),
+            Kind::Processor => self.set_processor(&key.name, Some(Processor::read(object))),
+            Kind::Prohibition => self.set_prohibition(&key.name, Some(Prohibition::read(object))),
+            Kind::Grant => self.set_grant(&key, Some(Grant::read(object))),
+            Kind::Acceptance => self.set_acceptance(&key, Some(Acceptance::read(object))),
+            Kind::Posture => self.set_posture(&key, Some(ObservedPosture::read(object))),
+            Kind::NetworkPolicy => self.set_policy(&key, Some(ObservedPolicy::read(object))),
+            Kind::Job => self.set_timer(&key, ObservedTimer::read(object)),
+            Kind::Pod => self.set_pod(&key, ObservedPod::read(&object)),
+            Kind::EndpointSlice | Kind::Service => self.set_addresses(kind, key, addresses(kind, &object.data)),
+        }
+    }
+
+    /// Takes an object out.
+    pub fn remove(&mut self, kind: Kind, key: &ObjectKey) -> Dirty {
+        self.failures.remove(&Target::new(kind, key.clone()));
+        match kind {
+            Kind::Namespace => self.set_namespace(&key.name, None),
+            Kind::Baseline => self.set_baseline(&key.name, None),
+            Kind::Processor => self.set_processor(&key.name, None),
+            Kind::Prohibition => self.set_prohibition(&key.name, None),
+            Kind::Grant => self.set_grant(key, None),
+            Kind::Acceptance => self.set_acceptance(key, None),
+            Kind::Posture => self.set_posture(key, None),
+            Kind::NetworkPolicy => self.set_policy(key, None),
+            Kind::Job => self.set_timer(key, None),
+            Kind::Pod => self.set_pod(key, None),
+            Kind::EndpointSlice | Kind::Service => self.set_addresses(kind, key.clone(), BTreeSet::new()),
+        }
+    }
+
+    /// The keys of all objects of a kind that are in the World, for finding out which a new list lacks.
+    #[must_use]
+    pub fn keys(&self, kind: Kind) -> Vec<ObjectKey> {
+        fn cluster<T>(map: &BTreeMap<String, T>) -> Vec<ObjectKey> {
+            map.keys().map(ObjectKey::cluster).collect()
+        }
+        fn namespaced<T>(map: &ByNamespace<T>) -> Vec<ObjectKey> {
+            map.iter()
+                .flat_map(|(namespace, objects)| objects.keys().map(move |name| ObjectKey::new(namespace, name)))
+                .collect()
+        }
+        match kind {
+            Kind::Namespace => cluster(&self.namespaces),
+            Kind::Baseline => cluster(&self.baselines),
+            Kind::Processor => cluster(&self.processors),
+            Kind::Prohibition => cluster(&self.prohibitions),
+            Kind::Grant => namespaced(&self.grants),
+            Kind::Acceptance => namespaced(&self.acceptances),
+            Kind::Posture => namespaced(&self.postures),
+            Kind::NetworkPolicy => namespaced(&self.policies),
+            Kind::Job => namespaced(&self.timers),
+            Kind::Pod => namespaced(&self.pods),
+            Kind::EndpointSlice | Kind::Service => {
+                self.addresses.keys().filter(|target| target.kind == kind).map(|target| target.key.clone()).collect()
+            }
+        }
+    }
+
+    /// Remembers that a write was refused, so that the plan reports it.
+    pub fn record_failure(&mut self, target: Target, failure: WriteFailure) -> Dirty {
+        let mut dirty = Dirty::default();
+        if self.failures.get(&target) != Some(&failure) {
+            self.mark_object(&mut dirty, &target);
+            self.failures.insert(target, failure);
+        }
+        dirty
+    }
+
+    /// Forgets a refusal after a write went through.
+    pub fn clear_failure(&mut self, target: &Target) -> Dirty {
+        let mut dirty = Dirty::default();
+        if self.failures.remove(target).is_some() {
+            self.mark_object(&mut dirty, target);
+        }
+        dirty
+    }
+
+    /// Every unit that there is something to plan for.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<Unit> {
+        let namespaces = self.namespaces.keys().map(|name| Unit::Namespace(name.clone()));
+        namespaces
+            .chain(self.processors.keys().cloned().map(Unit::Processor))
+            .chain(self.prohibitions.keys().cloned().map(Unit::Prohibition))
+            .chain(self.baselines.keys().cloned().map(Unit::Baseline))
+            .collect()
+    }
+
+    fn mark_object(&self, dirty: &mut Dirty, target: &Target) {
+        match target.kind {
+            Kind::Processor => dirty.unit(Unit::Processor(target.key.name.clone())),
+            Kind::Prohibition => dirty.unit(Unit::Prohibition(target.key.name.clone())),
+            Kind::Baseline => dirty.unit(Unit::Baseline(target.key.name.clone())),
+            Kind::NetworkPolicy | Kind::Job => {
+                dirty.namespace(&target.key.namespace);
+                // The status of a grant tells of both ends of its path.
+                for key in self.grants_by_recipient.get(&target.key.namespace).into_iter().flatten() {
+                    dirty.namespace(&key.namespace);
+                }
+            }
+            _ => dirty.namespace(&target.key.namespace),
+        }
+    }
+
+    fn set_namespace(&mut self, name: &str, new: Option<Namespace>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace(&mut self.namespaces, name, new);
+        let new = self.namespaces.get(name);
+        if old.as_ref() == new {
+            return dirty;
+        }
+        dirty.namespace(name);
+        let tenant = |namespace: Option<&Namespace>| namespace.and_then(|namespace| namespace.tenant.clone());
+        let (old_tenant, new_tenant) = (tenant(old.as_ref()), tenant(new));
+        let moved = old_tenant != new_tenant
+            || old.as_ref().map(Namespace::stage) != new.map(Namespace::stage)
+            || old.as_ref().map(|namespace| namespace.meta.deleting) != new.map(|namespace| namespace.meta.deleting);
+        let old_baseline = old.as_ref().map(|namespace| namespace.baseline.clone());
+        let new_baseline = new.map(|namespace| namespace.baseline.clone());
+        for baseline in [&old_baseline, &new_baseline].into_iter().flatten() {
+            dirty.unit(Unit::Baseline(baseline.clone()));
+        }
+        reindex(&mut self.namespaces_by_tenant, old_tenant.clone(), new_tenant.clone(), &name.to_owned());
+        reindex(&mut self.namespaces_by_baseline, old_baseline, new_baseline, &name.to_owned());
+        if moved {
+            self.mark_neighbours(&mut dirty, name);
+            if self.breached(name) {
+                self.mark_siblings(&mut dirty, old_tenant.as_deref());
+                self.mark_siblings(&mut dirty, new_tenant.as_deref());
+            }
+        }
+        dirty
+    }
+
+    fn set_baseline(&mut self, name: &str, new: Option<Baseline>) -> Dirty {
+        let mut dirty = Dirty::default();
+        if replace(&mut self.baselines, name, new).as_ref() != self.baselines.get(name) {
+            dirty.unit(Unit::Baseline(name.to_owned()));
+            for namespace in self.namespaces_by_baseline.get(name).into_iter().flatten() {
+                dirty.namespace(namespace);
+                self.mark_neighbours(&mut dirty, namespace);
+            }
+        }
+        dirty
+    }
+
+    fn set_processor(&mut self, name: &str, new: Option<Processor>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace(&mut self.processors, name, new);
+        let new = self.processors.get(name);
+        if old.as_ref() != new {
+            dirty.unit(Unit::Processor(name.to_owned()));
+            if old.map(|processor| processor.terms) != new.map(|processor| processor.terms.clone()) {
+                for key in self.grants_by_processor.get(name).into_iter().flatten() {
+                    dirty.namespace(&key.namespace);
+                }
+            }
+        }
+        dirty
+    }
+
+    fn set_prohibition(&mut self, name: &str, new: Option<Prohibition>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace(&mut self.prohibitions, name, new);
+        let new = self.prohibitions.get(name);
+        if old.as_ref() == new {
+            return dirty;
+        }
+        dirty.unit(Unit::Prohibition(name.to_owned()));
+        let without_status = |prohibition: &Prohibition| Prohibition {
+            status: Default::default(),
+            meta: Default::default(),
+            ..prohibition.clone()
+        };
+        if old.as_ref().map(without_status) == new.map(without_status) {
+            return dirty;
+        }
+        for prohibition in [old.as_ref(), new].into_iter().flatten() {
+            for (namespace, grants) in &self.grants {
+                let tenant = self.namespaces.get(namespace).and_then(|namespace| namespace.tenant.as_deref());
+                if !prohibition.binds(tenant, namespace) {
+                    continue;
+                }
+                dirty.namespace(namespace);
+                for recipient in grants.values().filter_map(recipient_namespace) {
+                    dirty.namespace(recipient);
+                }
+            }
+        }
+        dirty
+    }
+
+    fn set_grant(&mut self, key: &ObjectKey, new: Option<Grant>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace_in(&mut self.grants, key, new);
+        let new = self.grants.get(&key.namespace).and_then(|grants| grants.get(&key.name));
+        if old.as_ref() == new {
+            return dirty;
+        }
+        dirty.namespace(&key.namespace);
+        for grant in [old.as_ref(), new].into_iter().flatten() {
+            if let Some(recipient) = recipient_namespace(grant) {
+                dirty.namespace(recipient);
+            }
+        }
+        for acceptance in self.acceptances_by_grant.get(key).into_iter().flatten() {
+            dirty.namespace(&acceptance.namespace);
+        }
+        let processor = |grant: Option<&Grant>| grant.and_then(processor_name).map(str::to_owned);
+        let recipient = |grant: Option<&Grant>| grant.and_then(recipient_namespace).cloned();
+        reindex(&mut self.grants_by_processor, processor(old.as_ref()), processor(new), key);
+        reindex(&mut self.grants_by_recipient, recipient(old.as_ref()), recipient(new), key);
+        dirty
+    }
+
+    fn set_acceptance(&mut self, key: &ObjectKey, new: Option<Acceptance>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace_in(&mut self.acceptances, key, new);
+        let new = self.acceptances.get(&key.namespace).and_then(|acceptances| acceptances.get(&key.name));
+        if old.as_ref() == new {
+            return dirty;
+        }
+        dirty.namespace(&key.namespace);
+        let grant = |acceptance: Option<&Acceptance>| {
+            let terms = acceptance?.terms.as_ref().ok()?;
+            Some(ObjectKey::new(&terms.from_namespace, &terms.grant))
+        };
+        let (old_grant, new_grant) = (grant(old.as_ref()), grant(new));
+        for grant in [&old_grant, &new_grant].into_iter().flatten() {
+            if self.grants.get(&grant.namespace).is_some_and(|grants| grants.contains_key(&grant.name)) {
+                dirty.namespace(&grant.namespace);
+            }
+        }
+        reindex(&mut self.acceptances_by_grant, old_grant, new_grant, key);
+        dirty
+    }
+
+    fn set_posture(&mut self, key: &ObjectKey, new: Option<ObservedPosture>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace_in(&mut self.postures, key, new);
+        if old.as_ref() != self.postures.get(&key.namespace).and_then(|postures| postures.get(&key.name)) {
+            dirty.namespace(&key.namespace);
+        }
+        dirty
+    }
+
+    fn set_policy(&mut self, key: &ObjectKey, new: Option<ObservedPolicy>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let was_breached = self.breached(&key.namespace);
+        let old = replace_in(&mut self.policies, key, new);
+        let new = self.policies.get(&key.namespace).and_then(|policies| policies.get(&key.name));
+        if old.as_ref() == new {
+            return dirty;
+        }
+        dirty.namespace(&key.namespace);
+        for policy in [old.as_ref(), new].into_iter().flatten() {
+            if let Some(source) = policy.labels.get(LABEL_GRANT_NAMESPACE) {
+                dirty.namespace(source);
+            }
+        }
+        self.mark_breach(&mut dirty, &key.namespace, was_breached);
+        dirty
+    }
+
+    fn set_timer(&mut self, key: &ObjectKey, new: Option<ObservedTimer>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let old = replace_in(&mut self.timers, key, new);
+        let new = self.timers.get(&key.namespace).and_then(|timers| timers.get(&key.name));
+        if old.as_ref() != new {
+            dirty.namespace(&key.namespace);
+            for timer in [old.as_ref(), new].into_iter().flatten() {
+                if let Some(source) = timer.labels.get(LABEL_GRANT_NAMESPACE) {
+                    dirty.namespace(source);
+                }
+            }
+        }
+        dirty
+    }
+
+    fn set_pod(&mut self, key: &ObjectKey, new: Option<ObservedPod>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let was_breached = self.breached(&key.namespace);
+        let old = replace_in(&mut self.pods, key, new);
+        if old.as_ref() != self.pods.get(&key.namespace).and_then(|pods| pods.get(&key.name)) {
+            dirty.namespace(&key.namespace);
+            self.mark_breach(&mut dirty, &key.namespace, was_breached);
+        }
+        dirty
+    }
+
+    fn set_addresses(&mut self, kind: Kind, key: ObjectKey, new: BTreeSet<IpAddr>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let target = Target::new(kind, key);
+        let old = if new.is_empty() { self.addresses.remove(&target) } else { self.addresses.insert(target, new.clone()) };
+        if old.unwrap_or_default() != new {
+            dirty.namespaces(self.grants.keys());
+        }
+        dirty
+    }
+
+    /// Grants from and to a namespace read its enrolment at their other end.
+    fn mark_neighbours(&self, dirty: &mut Dirty, name: &str) {
+        for key in self.grants_by_recipient.get(name).into_iter().flatten() {
+            dirty.namespace(&key.namespace);
+        }
+        for recipient in self.grants_in(name).filter_map(recipient_namespace) {
+            dirty.namespace(recipient);
+        }
+    }
+
+    /// Siblings leave a breached namespace out of their same-tenant peers.
+    fn mark_siblings(&self, dirty: &mut Dirty, tenant: Option<&str>) {
+        if let Some(siblings) = tenant.and_then(|tenant| self.namespaces_by_tenant.get(tenant)) {
+            dirty.namespaces(siblings);
+        }
+    }
+
+    fn mark_breach(&self, dirty: &mut Dirty, namespace: &str, was_breached: bool) {
+        if was_breached != self.breached(namespace) {
+            self.mark_neighbours(dirty, namespace);
+            let tenant = self.namespaces.get(namespace).and_then(|namespace| namespace.tenant.as_deref());
+            self.mark_siblings(dirty, tenant);
+        }
+    }
+}
+
+/// Reading.
+impl World {
+    /// What the operator was told at its start.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All namespaces by name.
+    #[must_use]
+    pub fn namespaces(&self) -> &BTreeMap<String, Namespace> {
+        &self.namespaces
+    }
+
+    /// A namespace.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// A baseline.
+    #[must_use]
+    pub fn baseline(&self, name: &str) -> Option<&Baseline> {
+        self.baselines.get(name)
+    }
+
+    /// A vendor.
+    #[must_use]
+    pub fn processor(&self, name: &str) -> Option<&Processor> {
+        self.processors.get(name)
+    }
+
+    /// All prohibitions by name.
+    #[must_use]
+    pub fn prohibitions(&self) -> &BTreeMap<String, Prohibition> {
+        &self.prohibitions
+    }
+
+    /// The grants of a namespace, by name.
+    pub fn grants_in(&self, namespace: &str) -> impl Iterator<Item = &Grant> {
+        self.grants.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// All grants, by namespace and name.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values().flat_map(BTreeMap::values)
+    }
+
+    /// A grant.
+    #[must_use]
+    pub fn grant(&self, key: &ObjectKey) -> Option<&Grant> {
+        self.grants.get(&key.namespace)?.get(&key.name)
+    }
+
+    /// The grants of other namespaces that name this one as recipient.
+    pub fn grants_to(&self, namespace: &str) -> impl Iterator<Item = &Grant> {
+        let keys = self.grants_by_recipient.get(namespace).into_iter().flatten();
+        keys.filter_map(|key| self.grant(key)).filter(move |grant| grant.meta.key.namespace != namespace)
+    }
+
+    /// The acceptances of a namespace, by name.
+    pub fn acceptances_in(&self, namespace: &str) -> impl Iterator<Item = &Acceptance> {
+        self.acceptances.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The acceptances in `recipient` that name this grant, by name.
+    pub fn acceptances_of(&self, grant: &ObjectKey, recipient: &str) -> impl Iterator<Item = &Acceptance> {
+        let keys = self.acceptances_by_grant.get(grant).into_iter().flatten();
+        keys.filter(move |key| key.namespace == recipient)
+            .filter_map(|key| self.acceptances.get(&key.namespace)?.get(&key.name))
+    }
+
+    /// A namespace's posture.
+    #[must_use]
+    pub fn posture(&self, key: &ObjectKey) -> Option<&ObservedPosture> {
+        self.postures.get(&key.namespace)?.get(&key.name)
+    }
+
+    /// The policies of a namespace, ours and others, by name.
+    pub fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedPolicy> {
+        self.policies.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A policy.
+    #[must_use]
+    pub fn policy(&self, key: &ObjectKey) -> Option<&ObservedPolicy> {
+        self.policies.get(&key.namespace)?.get(&key.name)
+    }
+
+    /// The Jobs under our label in a namespace, by name.
+    pub fn timers_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedTimer> {
+        self.timers.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A timer.
+    #[must_use]
+    pub fn timer(&self, key: &ObjectKey) -> Option<&ObservedTimer> {
+        self.timers.get(&key.namespace)?.get(&key.name)
+    }
+
+    /// The pods of a namespace that reach past network policies, by name.
+    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedPod> {
+        self.pods.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The addresses of the API server, as far as the cluster publishes them.
+    pub fn api_server_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.values().flatten().copied()
+    }
+
+    /// Why the last write of this object was refused, if it was.
+    #[must_use]
+    pub fn failure(&self, target: &Target) -> Option<&WriteFailure> {
+        self.failures.get(target)
+    }
+
+    /// The namespaces of a tenant.
+    pub fn namespaces_of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Namespace> {
+        let names = self.namespaces_by_tenant.get(tenant).into_iter().flatten();
+        names.filter_map(|name| self.namespaces.get(name))
+    }
+
+    /// How many namespaces name a baseline and are enrolled.
+    #[must_use]
+    pub fn enrolled_on(&self, baseline: &str) -> usize {
+        let names = self.namespaces_by_baseline.get(baseline).into_iter().flatten();
+        names.filter(|name| self.namespaces.get(*name).is_some_and(|namespace| namespace.tenant.is_some())).count()
+    }
+
+    /// Whether something in the namespace reaches further than its grants: a policy that is not ours, or a pod past
+    /// policies. Data could be relayed through it.
+    #[must_use]
+    pub fn breached(&self, namespace: &str) -> bool {
+        self.pods_in(namespace).next().is_some()
+            || self.policies_in(namespace).any(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out())
+    }
+}
+
+fn recipient_namespace(grant: &Grant) -> Option<&String> {
+    match &grant.terms.as_ref().ok()?.recipient {
+        RecipientTerms::Namespace { name } => Some(name),
+        RecipientTerms::Processor { .. } => None,
+    }
+}
+
+fn processor_name(grant: &Grant) -> Option<&str> {
+    match &grant.terms.as_ref().ok()?.recipient {
+        RecipientTerms::Processor { name, .. } => Some(name),
+        RecipientTerms::Namespace { .. } => None,
+    }
+}
+
+fn replace<T>(map: &mut BTreeMap<String, T>, name: &str, new: Option<T>) -> Option<T> {
+    match new {
+        Some(value) => map.insert(name.to_owned(), value),
+        None => map.remove(name),
+    }
+}
+
+fn replace_in<T>(map: &mut ByNamespace<T>, key: &ObjectKey, new: Option<T>) -> Option<T> {
+    match new {
+        Some(value) => map.entry(key.namespace.clone()).or_default().insert(key.name.clone(), value),
+        None => {
+            let objects = map.get_mut(&key.namespace)?;
+            let old = objects.remove(&key.name);
+            if objects.is_empty() {
+                map.remove(&key.namespace);
+            }
+            old
+        }
+    }
+}
+
+fn reindex<K: Ord, V: Ord + Clone>(index: &mut Index<K, V>, old: Option<K>, new: Option<K>, value: &V) {
+    if old == new {
+        return;
+    }
+    if let Some(old) = old
+        && let Some(values) = index.get_mut(&old)
+    {
+        values.remove(value);
+        if values.is_empty() {
+            index.remove(&old);
+        }
+    }
+    if let Some(new) = new {
+        index.entry(new).or_default().insert(value.clone());
+    }
+}
+
+/// The API server's addresses out of `default/kubernetes`; other objects of these kinds have none to tell.
+fn addresses(kind: Kind, data: &Value) -> BTreeSet<IpAddr> {
+    let texts: Vec<&Value> = match kind {
+        Kind::EndpointSlice => data
+            .get("endpoints")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|endpoint| endpoint.get("addresses")?.as_array())
+            .flatten()
+            .collect(),
+        _ => data.pointer("/spec/clusterIPs").and_then(Value::as_array).into_iter().flatten().collect(),
+    };
+    texts.into_iter().filter_map(|text| text.as_str()?.parse().ok()).collect()
+}
