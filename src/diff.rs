@@ -1,0 +1,377 @@
+//! A plan against what is there: the writes that are left to do, and nothing where nothing is.
+//!
+//! May not: decide what must exist (that is [`crate::plan`]'s), write, or delete what is not ours: a delete names the
+//! uid of an object that carries our label *and* our field manager.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde_json::{Value, json};
+
+use crate::api::names::{
+    ANNOTATION_CLOSES_AT, LABEL_PART, MANAGER_NETWORK, MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, PART_PATH,
+    POSTURE_NAME,
+};
+use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, Unit, World};
+use crate::plan::{NamespacePlan, Notice, Plan, PosturePlan, StatusPlan};
+
+/// One write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// When in the order of writes: closing comes first.
+    pub urgency: Urgency,
+    /// What is done.
+    pub action: Action,
+    /// To which object.
+    pub target: Target,
+    /// Field manager.
+    pub manager: &'static str,
+    /// Why, in words.
+    pub why: String,
+    /// Told as events once the write is stored.
+    pub notices: Vec<Notice>,
+    /// For the closing of a path: the instant at which it should have been closed.
+    pub due: Option<Timestamp>,
+}
+
+/// The order of writes within a plan. Writes of one urgency do not depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Take a path away, or make its timer shorter.
+    Close,
+    /// The floor: default deny and the baseline.
+    Floor,
+    /// Statuses: a path's end is stored here before it opens.
+    Record,
+    /// Timers.
+    Prepare,
+    /// Paths.
+    Open,
+    /// Postures.
+    Report,
+    /// What is left over: timers of closed paths, the floor of namespaces that left.
+    Sweep,
+}
+
+/// What is done to an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Create it; it must not exist. (Server-side apply would adopt what a tenant squatted.)
+    Create {
+        /// The whole object.
+        body: Value,
+    },
+    /// Server-side apply of the whole desired state, on the object with this uid and no other.
+    Apply {
+        /// The whole object; `metadata.uid` is set.
+        body: Value,
+    },
+    /// Server-side apply of the whole status, on the object with this uid and no other.
+    ApplyStatus {
+        /// The object with its status; `metadata.uid` is set.
+        body: Value,
+    },
+    /// Take off foreign finalizers that would keep a closed path standing.
+    StripFinalizers {
+        /// Its uid.
+        uid: String,
+    },
+    /// Delete the object with this uid and no other.
+    Delete {
+        /// Its uid.
+        uid: String,
+    },
+}
+
+impl Action {
+    /// One word for logs and tables.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Apply { .. } => "apply",
+            Self::ApplyStatus { .. } => "status",
+            Self::StripFinalizers { .. } => "strip",
+            Self::Delete { .. } => "delete",
+        }
+    }
+}
+
+/// The writes that bring the cluster to the plan, in order.
+#[must_use]
+pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
+    let Plan { unit, namespace, statuses, next: _ } = plan;
+    let mut changes = Vec::new();
+    if let (Unit::Namespace(name), Some(planned)) = (unit, namespace) {
+        let NamespacePlan { standing: _, grants: _, policies, timers, posture } = planned;
+        changes.extend(policy_changes(world, name, policies));
+        changes.extend(timer_changes(world, name, timers, policies));
+        changes.extend(posture_changes(world, name, posture.as_ref()));
+    }
+    changes.extend(statuses.iter().filter(|status| status.changed).map(status_change));
+    changes.sort_by(|a, b| (a.urgency, &a.target).cmp(&(b.urgency, &b.target)));
+    changes
+}
+
+fn policy_changes(world: &World, namespace: &str, desired: &BTreeMap<String, NetworkPolicy>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (name, policy) in desired {
+        let target = Target::new(Kind::NetworkPolicy, ObjectKey::new(namespace, name));
+        let path = is_path(policy.metadata.labels.as_ref());
+        let urgency = if path { Urgency::Open } else { Urgency::Floor };
+        match world.policy(&target.key) {
+            None => changes.push(create(urgency, target, MANAGER_NETWORK, policy, "it must stand and does not")),
+            // Reported by the plan as a name that is taken.
+            Some(observed) if !observed.is_ours(MANAGER_NETWORK) => {}
+            Some(observed) if observed.meta.deleting => {}
+            Some(observed) => match drift_of_policy(observed, policy) {
+                Drift::None => {}
+                Drift::Mendable => {
+                    let why = "it is not as it was made";
+                    changes.push(apply(urgency, target, MANAGER_NETWORK, policy, &observed.meta.uid, why));
+                }
+                Drift::Beyond(what) => changes.push(Change {
+                    urgency: Urgency::Close,
+                    action: Action::Delete { uid: observed.meta.uid.clone() },
+                    target,
+                    manager: MANAGER_NETWORK,
+                    why: format!("it cannot be mended in place ({what}); it is made anew"),
+                    notices: Vec::new(),
+                    due: None,
+                }),
+            },
+        }
+    }
+    for observed in world.policies_in(namespace) {
+        if desired.contains_key(&observed.meta.key.name) || !observed.is_ours(MANAGER_NETWORK) {
+            continue;
+        }
+        let path = is_path(Some(&observed.labels));
+        let urgency = if path { Urgency::Close } else { Urgency::Sweep };
+        let target = Target::new(Kind::NetworkPolicy, observed.meta.key.clone());
+        let due = path.then(|| due_of_path(world, observed)).flatten();
+        let change = |action, why: &str| Change {
+            urgency,
+            action,
+            target: target.clone(),
+            manager: MANAGER_NETWORK,
+            why: why.to_owned(),
+            notices: Vec::new(),
+            due,
+        };
+        let uid = observed.meta.uid.clone();
+        if observed.meta.deleting {
+            if !observed.finalizers.is_empty() {
+                changes.push(change(Action::StripFinalizers { uid }, "finalizers keep it standing past its end"));
+            }
+        } else {
+            let why = if path { "the path is to be closed" } else { "it must not stand any more" };
+            changes.push(change(Action::Delete { uid }, why));
+        }
+    }
+    changes
+}
+
+fn timer_changes(
+    world: &World,
+    namespace: &str,
+    desired: &BTreeMap<String, Job>,
+    policies: &BTreeMap<String, NetworkPolicy>,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (name, job) in desired {
+        let target = Target::new(Kind::Job, ObjectKey::new(namespace, name));
+        match world.timer(&target.key) {
+            None => changes.push(create(Urgency::Prepare, target, MANAGER_TIMER, job, "a path needs its timer first")),
+            Some(observed) if !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting || observed.finished => {}
+            Some(observed) => {
+                let wanted = job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+                if drift_of_timer(observed, job) {
+                    let shorter = wanted < observed.deadline_seconds;
+                    let urgency = if shorter { Urgency::Close } else { Urgency::Prepare };
+                    let why = "its end moved, or it is not as it was made";
+                    changes.push(apply(urgency, target, MANAGER_TIMER, job, &observed.meta.uid, why));
+                }
+            }
+        }
+    }
+    for observed in world.timers_in(namespace) {
+        let name = &observed.meta.key.name;
+        if desired.contains_key(name) || !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting {
+            continue;
+        }
+        // A timer goes only after the policy that it guards.
+        let guards = world.policy(&observed.meta.key).is_some_and(|policy| policy.is_ours(MANAGER_NETWORK));
+        if guards && !policies.contains_key(name) {
+            continue;
+        }
+        changes.push(Change {
+            urgency: Urgency::Sweep,
+            action: Action::Delete { uid: observed.meta.uid.clone() },
+            target: Target::new(Kind::Job, observed.meta.key.clone()),
+            manager: MANAGER_TIMER,
+            why: "its path is closed".to_owned(),
+            notices: Vec::new(),
+            due: None,
+        });
+    }
+    changes
+}
+
+fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>) -> Vec<Change> {
+    let target = Target::new(Kind::Posture, ObjectKey::new(namespace, POSTURE_NAME));
+    let observed = world.posture(&target.key);
+    let Some(PosturePlan { spec, status }) = desired else {
+        return observed
+            .filter(|posture| !posture.meta.deleting)
+            .map(|posture| Change {
+                urgency: Urgency::Sweep,
+                action: Action::Delete { uid: posture.meta.uid.clone() },
+                target,
+                manager: MANAGER_POSTURE,
+                why: "the namespace is not enrolled".to_owned(),
+                notices: Vec::new(),
+                due: None,
+            })
+            .into_iter()
+            .collect();
+    };
+    let mut body = object(&target, json!({ "spec": spec }));
+    let Some(observed) = observed else {
+        return vec![Change {
+            urgency: Urgency::Report,
+            action: Action::Create { body },
+            target,
+            manager: MANAGER_POSTURE,
+            why: "the namespace is enrolled".to_owned(),
+            notices: Vec::new(),
+            due: None,
+        }];
+    };
+    let mut changes = Vec::new();
+    if observed.spec.as_ref() != Some(spec) {
+        body["metadata"]["uid"] = json!(observed.meta.uid);
+        changes.push(Change {
+            urgency: Urgency::Report,
+            action: Action::Apply { body },
+            target: target.clone(),
+            manager: MANAGER_POSTURE,
+            why: "what is in force changed".to_owned(),
+            notices: Vec::new(),
+            due: None,
+        });
+    }
+    // The status speaks of a generation, so it follows the spec in a later pass.
+    if changes.is_empty() && &observed.status != status {
+        changes.push(status_change(&StatusPlan {
+            target,
+            uid: observed.meta.uid.clone(),
+            status: json!(status),
+            changed: true,
+            notices: Vec::new(),
+        }));
+    }
+    changes
+}
+
+fn status_change(planned: &StatusPlan) -> Change {
+    let StatusPlan { target, uid, status, changed: _, notices } = planned;
+    let mut body = object(target, json!({ "status": status }));
+    if !uid.is_empty() {
+        body["metadata"]["uid"] = json!(uid);
+    }
+    Change {
+        urgency: if target.kind == Kind::Posture { Urgency::Report } else { Urgency::Record },
+        action: Action::ApplyStatus { body },
+        target: target.clone(),
+        manager: MANAGER_STATUS,
+        why: "its status changed".to_owned(),
+        notices: notices.clone(),
+        due: None,
+    }
+}
+
+enum Drift {
+    None,
+    Mendable,
+    Beyond(&'static str),
+}
+
+fn drift_of_policy(observed: &ObservedPolicy, desired: &NetworkPolicy) -> Drift {
+    if observed.owners != desired.metadata.owner_references.clone().unwrap_or_default() {
+        return Drift::Beyond("its owners differ");
+    }
+    if !observed.finalizers.is_empty() {
+        return Drift::Beyond("it has finalizers");
+    }
+    let same = observed.spec == desired.spec
+        && carries(&observed.labels, desired.metadata.labels.as_ref())
+        && carries(&observed.annotations, desired.metadata.annotations.as_ref());
+    if same { Drift::None } else { Drift::Mendable }
+}
+
+/// Whether a timer differs in what an apply can mend.
+fn drift_of_timer(observed: &ObservedTimer, desired: &Job) -> bool {
+    let Some(spec) = desired.spec.as_ref() else { return false };
+    observed.deadline_seconds != spec.active_deadline_seconds
+        || observed.parallelism != spec.parallelism
+        || observed.ttl_seconds != spec.ttl_seconds_after_finished
+        || observed.suspended != spec.suspend.unwrap_or(false)
+        || !carries(&observed.labels, desired.metadata.labels.as_ref())
+        || !carries(&observed.annotations, desired.metadata.annotations.as_ref())
+}
+
+fn carries(observed: &BTreeMap<String, String>, desired: Option<&BTreeMap<String, String>>) -> bool {
+    desired.into_iter().flatten().all(|(key, value)| observed.get(key) == Some(value))
+}
+
+fn is_path(labels: Option<&BTreeMap<String, String>>) -> bool {
+    labels.and_then(|labels| labels.get(LABEL_PART)).is_some_and(|part| part == PART_PATH)
+}
+
+/// When a path should have been closed by time, told by its timer.
+fn due_of_path(world: &World, policy: &ObservedPolicy) -> Option<Timestamp> {
+    world.timer(&policy.meta.key)?.annotations.get(ANNOTATION_CLOSES_AT)?.parse().ok()
+}
+
+fn create(urgency: Urgency, target: Target, manager: &'static str, body: &impl serde::Serialize, why: &str) -> Change {
+    let body = with_type(&target, json!(body));
+    Change {
+        urgency,
+        action: Action::Create { body },
+        target,
+        manager,
+        why: why.to_owned(),
+        notices: Vec::new(),
+        due: None,
+    }
+}
+
+fn apply(
+    urgency: Urgency,
+    target: Target,
+    manager: &'static str,
+    body: &impl serde::Serialize,
+    uid: &str,
+    why: &str,
+) -> Change {
+    let mut body = with_type(&target, json!(body));
+    body["metadata"]["uid"] = json!(uid);
+    Change { urgency, action: Action::Apply { body }, target, manager, why: why.to_owned(), notices: Vec::new(), due: None }
+}
+
+fn with_type(target: &Target, mut body: Value) -> Value {
+    body["apiVersion"] = json!(target.kind.api_version());
+    body["kind"] = json!(target.kind.as_str());
+    body
+}
+
+fn object(target: &Target, mut rest: Value) -> Value {
+    rest["metadata"] = json!({ "name": target.key.name });
+    if !target.key.namespace.is_empty() {
+        rest["metadata"]["namespace"] = json!(target.key.namespace);
+    }
+    with_type(target, rest)
+}

@@ -1,0 +1,174 @@
+//! `plan(world, unit, now)`: what must exist, what the statuses say and why, and when the answer next changes.
+//!
+//! A plan leaves its executor no choices. Planning is idempotent, independent of the order in which the World was
+//! filled, and bounded by one unit: a namespace with its grants, or one cluster-scoped object.
+//!
+//! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
+
+mod decision;
+mod name;
+mod network;
+mod path;
+mod posture;
+mod reason;
+mod sharing;
+mod standing;
+mod status;
+mod timer;
+mod vendor;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde_json::Value;
+
+use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus};
+use crate::model::{Grant, Target, Unit, World};
+
+pub use decision::{Decision, End, Outcome};
+pub use path::{PathEnd, PathState};
+pub use reason::{EndCause, Obstacle, Refusal};
+pub use sharing::decide;
+pub use standing::{Standing, standing};
+pub use timer::deadline_of;
+
+/// The plan of one unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What was planned.
+    pub unit: Unit,
+    /// For a namespace: everything that must exist in it. None for cluster-scoped units.
+    pub namespace: Option<NamespacePlan>,
+    /// Statuses of the unit's objects, whether they changed or not.
+    pub statuses: Vec<StatusPlan>,
+    /// The next instant at which this plan changes by time alone.
+    pub next: Option<Timestamp>,
+}
+
+/// Everything that must exist in a namespace. What is ours and not listed must go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamespacePlan {
+    /// Whether and how the namespace is enrolled.
+    pub standing: Standing,
+    /// The namespace's own grants with what was decided, by name.
+    pub grants: Vec<GrantPlan>,
+    /// NetworkPolicies by name: the baseline's, and those of paths that may stand now.
+    pub policies: BTreeMap<String, NetworkPolicy>,
+    /// Timers by name. A path's timer stands before its policy does.
+    pub timers: BTreeMap<String, Job>,
+    /// The posture; none where there must be none.
+    pub posture: Option<PosturePlan>,
+}
+
+/// What was decided about a grant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantPlan {
+    /// Name.
+    pub name: String,
+    /// The decision.
+    pub decision: Decision,
+    /// The ends of its path, where the decision is to open.
+    pub ends: Vec<(PathEnd, PathState)>,
+}
+
+impl GrantPlan {
+    /// Whether every end of the path was read back as open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.ends.is_empty() && self.ends.iter().all(|(_, state)| matches!(state, PathState::Open { .. }))
+    }
+}
+
+/// A namespace's posture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PosturePlan {
+    /// Spec.
+    pub spec: DataHandlingPostureSpec,
+    /// Status.
+    pub status: DataHandlingPostureStatus,
+}
+
+/// The status that an object must have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusPlan {
+    /// The object.
+    pub target: Target,
+    /// Its uid.
+    pub uid: String,
+    /// The whole status.
+    pub status: Value,
+    /// Whether it differs from the stored one.
+    pub changed: bool,
+    /// Transitions that people should hear of, told once the status is stored.
+    pub notices: Vec<Notice>,
+}
+
+/// A transition, for an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Reason in CamelCase.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+    /// Whether somebody should look.
+    pub warning: bool,
+}
+
+/// Plans one unit.
+#[must_use]
+pub fn plan(world: &World, unit: &Unit, now: Timestamp) -> Plan {
+    match unit {
+        Unit::Namespace(name) => plan_namespace(world, name, now),
+        Unit::Processor(name) => plan_status(unit, status::of_processor(world, name, now)),
+        Unit::Prohibition(name) => plan_status(unit, status::of_prohibition(world, name, now)),
+        Unit::Baseline(name) => plan_status(unit, status::of_baseline(world, name, now)),
+    }
+}
+
+fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) -> Plan {
+    let (status, next) = planned.unzip();
+    Plan { unit: unit.clone(), namespace: None, statuses: status.into_iter().collect(), next: next.flatten() }
+}
+
+fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
+    let standing = standing(world, name);
+    let mut next = decision::Earliest::default();
+
+    let mut timers = BTreeMap::new();
+    let mut policies = network::floor(world, name, &standing);
+    let mut stand = |grant: &Grant, decision: &Decision| {
+        let ends = path::ends(world, grant, decision, now);
+        for (end, state) in ends.iter().filter(|(end, _)| end.namespace == name) {
+            next.note(state.next(), now);
+            timers.extend(state.timer().map(|job| (end.name.clone(), job.clone())));
+            policies.extend(state.policy().map(|policy| (end.name.clone(), policy.clone())));
+        }
+        next.note(decision.next, now);
+        ends
+    };
+
+    let mut grants = Vec::new();
+    let mut statuses = Vec::new();
+    for grant in world.grants_in(name) {
+        let decision = decide(world, grant, now);
+        let ends = stand(grant, &decision);
+        let planned = GrantPlan { name: grant.meta.key.name.clone(), decision, ends };
+        statuses.push(status::of_grant(world, grant, &planned, now));
+        grants.push(planned);
+    }
+    let mut received = Vec::new();
+    for grant in world.grants_to(name) {
+        let decision = decide(world, grant, now);
+        let ends = stand(grant, &decision);
+        received.push((grant, ends));
+    }
+    for acceptance in world.acceptances_in(name) {
+        statuses.push(status::of_acceptance(world, acceptance, now));
+    }
+
+    let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
+    let namespace = NamespacePlan { standing, grants, policies, timers, posture };
+    Plan { unit: Unit::Namespace(name.to_owned()), namespace: Some(namespace), statuses, next: next.instant() }
+}
