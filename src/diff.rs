@@ -11,8 +11,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
 use crate::api::names::{
-    ANNOTATION_CLOSES_AT, LABEL_PART, MANAGER_NETWORK, MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, PART_PATH,
-    POSTURE_NAME,
+    ANNOTATION_CLOSES_AT, LABEL_PART, MANAGER_NETWORK, MANAGER_POSTURE, MANAGER_STATUS,
+    MANAGER_TIMER, PART_PATH, POSTURE_NAME,
 };
 use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, Unit, World};
 use crate::plan::{NamespacePlan, Notice, Plan, PosturePlan, StatusPlan};
@@ -102,27 +102,53 @@ impl Action {
 /// The writes that bring the cluster to the plan, in order.
 #[must_use]
 pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
-    let Plan { unit, namespace, statuses, next: _ } = plan;
+    let Plan {
+        unit,
+        namespace,
+        statuses,
+        next: _,
+    } = plan;
     let mut changes = Vec::new();
     if let (Unit::Namespace(name), Some(planned)) = (unit, namespace) {
-        let NamespacePlan { standing: _, grants: _, policies, timers, posture } = planned;
+        let NamespacePlan {
+            standing: _,
+            grants: _,
+            policies,
+            timers,
+            posture,
+        } = planned;
         changes.extend(policy_changes(world, name, policies));
         changes.extend(timer_changes(world, name, timers, policies));
         changes.extend(posture_changes(world, name, posture.as_ref()));
     }
-    changes.extend(statuses.iter().filter(|status| status.changed).map(status_change));
+    changes.extend(
+        statuses
+            .iter()
+            .filter(|status| status.changed)
+            .map(status_change),
+    );
     changes.sort_by(|a, b| (a.urgency, &a.target).cmp(&(b.urgency, &b.target)));
     changes
 }
 
-fn policy_changes(world: &World, namespace: &str, desired: &BTreeMap<String, NetworkPolicy>) -> Vec<Change> {
+fn policy_changes(
+    world: &World,
+    namespace: &str,
+    desired: &BTreeMap<String, NetworkPolicy>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     for (name, policy) in desired {
         let target = Target::new(Kind::NetworkPolicy, ObjectKey::new(namespace, name));
         let path = is_path(policy.metadata.labels.as_ref());
         let urgency = if path { Urgency::Open } else { Urgency::Floor };
         match world.policy(&target.key) {
-            None => changes.push(create(urgency, target, MANAGER_NETWORK, policy, "it must stand and does not")),
+            None => changes.push(create(
+                urgency,
+                target,
+                MANAGER_NETWORK,
+                policy,
+                "it must stand and does not",
+            )),
             // Reported by the plan as a name that is taken.
             Some(observed) if !observed.is_ours(MANAGER_NETWORK) => {}
             Some(observed) if observed.meta.deleting => {}
@@ -130,11 +156,20 @@ fn policy_changes(world: &World, namespace: &str, desired: &BTreeMap<String, Net
                 Drift::None => {}
                 Drift::Mendable => {
                     let why = "it is not as it was made";
-                    changes.push(apply(urgency, target, MANAGER_NETWORK, policy, &observed.meta.uid, why));
+                    changes.push(apply(
+                        urgency,
+                        target,
+                        MANAGER_NETWORK,
+                        policy,
+                        &observed.meta.uid,
+                        why,
+                    ));
                 }
                 Drift::Beyond(what) => changes.push(Change {
                     urgency: Urgency::Close,
-                    action: Action::Delete { uid: observed.meta.uid.clone() },
+                    action: Action::Delete {
+                        uid: observed.meta.uid.clone(),
+                    },
                     target,
                     manager: MANAGER_NETWORK,
                     why: format!("it cannot be mended in place ({what}); it is made anew"),
@@ -164,10 +199,17 @@ fn policy_changes(world: &World, namespace: &str, desired: &BTreeMap<String, Net
         let uid = observed.meta.uid.clone();
         if observed.meta.deleting {
             if !observed.finalizers.is_empty() {
-                changes.push(change(Action::StripFinalizers { uid }, "finalizers keep it standing past its end"));
+                changes.push(change(
+                    Action::StripFinalizers { uid },
+                    "finalizers keep it standing past its end",
+                ));
             }
         } else {
-            let why = if path { "the path is to be closed" } else { "it must not stand any more" };
+            let why = if path {
+                "the path is to be closed"
+            } else {
+                "it must not stand any more"
+            };
             changes.push(change(Action::Delete { uid }, why));
         }
     }
@@ -184,32 +226,60 @@ fn timer_changes(
     for (name, job) in desired {
         let target = Target::new(Kind::Job, ObjectKey::new(namespace, name));
         match world.timer(&target.key) {
-            None => changes.push(create(Urgency::Prepare, target, MANAGER_TIMER, job, "a path needs its timer first")),
-            Some(observed) if !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting || observed.finished => {}
+            None => changes.push(create(
+                Urgency::Prepare,
+                target,
+                MANAGER_TIMER,
+                job,
+                "a path needs its timer first",
+            )),
+            Some(observed)
+                if !observed.is_ours(MANAGER_TIMER)
+                    || observed.meta.deleting
+                    || observed.finished => {}
             Some(observed) => {
-                let wanted = job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
+                let wanted = job
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.active_deadline_seconds);
                 if drift_of_timer(observed, job) {
                     let shorter = wanted < observed.deadline_seconds;
-                    let urgency = if shorter { Urgency::Close } else { Urgency::Prepare };
+                    let urgency = if shorter {
+                        Urgency::Close
+                    } else {
+                        Urgency::Prepare
+                    };
                     let why = "its end moved, or it is not as it was made";
-                    changes.push(apply(urgency, target, MANAGER_TIMER, job, &observed.meta.uid, why));
+                    changes.push(apply(
+                        urgency,
+                        target,
+                        MANAGER_TIMER,
+                        job,
+                        &observed.meta.uid,
+                        why,
+                    ));
                 }
             }
         }
     }
     for observed in world.timers_in(namespace) {
         let name = &observed.meta.key.name;
-        if desired.contains_key(name) || !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting {
+        if desired.contains_key(name) || !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting
+        {
             continue;
         }
         // A timer goes only after the policy that it guards.
-        let guards = world.policy(&observed.meta.key).is_some_and(|policy| policy.is_ours(MANAGER_NETWORK));
+        let guards = world
+            .policy(&observed.meta.key)
+            .is_some_and(|policy| policy.is_ours(MANAGER_NETWORK));
         if guards && !policies.contains_key(name) {
             continue;
         }
         changes.push(Change {
             urgency: Urgency::Sweep,
-            action: Action::Delete { uid: observed.meta.uid.clone() },
+            action: Action::Delete {
+                uid: observed.meta.uid.clone(),
+            },
             target: Target::new(Kind::Job, observed.meta.key.clone()),
             manager: MANAGER_TIMER,
             why: "its path is closed".to_owned(),
@@ -228,7 +298,9 @@ fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>
             .filter(|posture| !posture.meta.deleting)
             .map(|posture| Change {
                 urgency: Urgency::Sweep,
-                action: Action::Delete { uid: posture.meta.uid.clone() },
+                action: Action::Delete {
+                    uid: posture.meta.uid.clone(),
+                },
                 target,
                 manager: MANAGER_POSTURE,
                 why: "the namespace is not enrolled".to_owned(),
@@ -277,13 +349,23 @@ fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>
 }
 
 fn status_change(planned: &StatusPlan) -> Change {
-    let StatusPlan { target, uid, status, changed: _, notices } = planned;
+    let StatusPlan {
+        target,
+        uid,
+        status,
+        changed: _,
+        notices,
+    } = planned;
     let mut body = object(target, json!({ "status": status }));
     if !uid.is_empty() {
         body["metadata"]["uid"] = json!(uid);
     }
     Change {
-        urgency: if target.kind == Kind::Posture { Urgency::Report } else { Urgency::Record },
+        urgency: if target.kind == Kind::Posture {
+            Urgency::Report
+        } else {
+            Urgency::Record
+        },
         action: Action::ApplyStatus { body },
         target: target.clone(),
         manager: MANAGER_STATUS,
@@ -300,7 +382,13 @@ enum Drift {
 }
 
 fn drift_of_policy(observed: &ObservedPolicy, desired: &NetworkPolicy) -> Drift {
-    if observed.owners != desired.metadata.owner_references.clone().unwrap_or_default() {
+    if observed.owners
+        != desired
+            .metadata
+            .owner_references
+            .clone()
+            .unwrap_or_default()
+    {
         return Drift::Beyond("its owners differ");
     }
     if !observed.finalizers.is_empty() {
@@ -312,31 +400,52 @@ fn drift_of_policy(observed: &ObservedPolicy, desired: &NetworkPolicy) -> Drift 
     if same { Drift::None } else { Drift::Mendable }
 }
 
-/// Whether a timer differs in what an apply can mend.
+/// Whether a timer differs in what an apply can mend. A suspension is not mended: a queueing controller would suspend it
+/// again at once; the plan reports it and keeps the path closed.
 fn drift_of_timer(observed: &ObservedTimer, desired: &Job) -> bool {
-    let Some(spec) = desired.spec.as_ref() else { return false };
+    let Some(spec) = desired.spec.as_ref() else {
+        return false;
+    };
     observed.deadline_seconds != spec.active_deadline_seconds
         || observed.parallelism != spec.parallelism
         || observed.ttl_seconds != spec.ttl_seconds_after_finished
-        || observed.suspended != spec.suspend.unwrap_or(false)
         || !carries(&observed.labels, desired.metadata.labels.as_ref())
         || !carries(&observed.annotations, desired.metadata.annotations.as_ref())
 }
 
-fn carries(observed: &BTreeMap<String, String>, desired: Option<&BTreeMap<String, String>>) -> bool {
-    desired.into_iter().flatten().all(|(key, value)| observed.get(key) == Some(value))
+fn carries(
+    observed: &BTreeMap<String, String>,
+    desired: Option<&BTreeMap<String, String>>,
+) -> bool {
+    desired
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| observed.get(key) == Some(value))
 }
 
 fn is_path(labels: Option<&BTreeMap<String, String>>) -> bool {
-    labels.and_then(|labels| labels.get(LABEL_PART)).is_some_and(|part| part == PART_PATH)
+    labels
+        .and_then(|labels| labels.get(LABEL_PART))
+        .is_some_and(|part| part == PART_PATH)
 }
 
 /// When a path should have been closed by time, told by its timer.
 fn due_of_path(world: &World, policy: &ObservedPolicy) -> Option<Timestamp> {
-    world.timer(&policy.meta.key)?.annotations.get(ANNOTATION_CLOSES_AT)?.parse().ok()
+    world
+        .timer(&policy.meta.key)?
+        .annotations
+        .get(ANNOTATION_CLOSES_AT)?
+        .parse()
+        .ok()
 }
 
-fn create(urgency: Urgency, target: Target, manager: &'static str, body: &impl serde::Serialize, why: &str) -> Change {
+fn create(
+    urgency: Urgency,
+    target: Target,
+    manager: &'static str,
+    body: &impl serde::Serialize,
+    why: &str,
+) -> Change {
     let body = with_type(&target, json!(body));
     Change {
         urgency,
@@ -359,7 +468,15 @@ fn apply(
 ) -> Change {
     let mut body = with_type(&target, json!(body));
     body["metadata"]["uid"] = json!(uid);
-    Change { urgency, action: Action::Apply { body }, target, manager, why: why.to_owned(), notices: Vec::new(), due: None }
+    Change {
+        urgency,
+        action: Action::Apply { body },
+        target,
+        manager,
+        why: why.to_owned(),
+        notices: Vec::new(),
+        due: None,
+    }
 }
 
 fn with_type(target: &Target, mut body: Value) -> Value {

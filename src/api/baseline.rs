@@ -21,11 +21,31 @@ use super::wire::{NetworkPort, PeriodText, Selector};
     status = "TenantBaselineStatus",
     derive = "PartialEq",
     doc = "The floor under every enrolled namespace that names it with the label privacy.cloudnexus.io/baseline (or `default`): network, and the bounds of grants.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policyRef.version"),
-    printcolumn(name = "Same-Tenant", type_ = "string", json_path = ".spec.network.sameTenant"),
-    printcolumn(name = "Maximum", type_ = "string", json_path = ".spec.grants.maximumDuration"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Policy",
+        type_ = "string",
+        json_path = ".spec.policyRef.version"
+    ),
+    printcolumn(
+        name = "Same-Tenant",
+        type_ = "string",
+        json_path = ".spec.network.sameTenant"
+    ),
+    printcolumn(
+        name = "Maximum",
+        type_ = "string",
+        json_path = ".spec.grants.maximumDuration"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantBaselineSpec {
@@ -133,7 +153,10 @@ pub struct DnsPeer {
 pub struct AllowedPeer {
     /// Its name, unique in the list. Pods opt in to an ingress entry with the label
     /// `allow.privacy.cloudnexus.io/<name>: "true"`.
-    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 40),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub name: String,
     /// `Egress`: every pod may connect to the peer. `Ingress`: the peer may connect to pods that opted in.
     pub direction: BaselineDirection,

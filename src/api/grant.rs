@@ -23,15 +23,41 @@ use super::wire::{PortRule, Selector, WhenText};
     status = "DataSharingGrantStatus",
     derive = "PartialEq",
     doc = "This recipient may receive these categories of this namespace's data, for this purpose, by this path, until then. The path opens only while everything holds: the window, the recipient's approval, the namespace's enrolment, and no prohibition. It closes at the earliest end of these, also when the operator is not running.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Open", type_ = "string", json_path = ".status.conditions[?(@.type==\"Open\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Open\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Open",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Open\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Open\")].reason"
+    ),
     printcolumn(name = "Recipient", type_ = "string", json_path = ".status.recipient"),
     printcolumn(name = "Purpose", type_ = "string", json_path = ".spec.purpose"),
     printcolumn(name = "Closes", type_ = "string", json_path = ".status.closesAt"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Because", type_ = "string", json_path = ".status.closesBecause", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Open\")].message", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Because",
+        type_ = "string",
+        json_path = ".status.closesBecause",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Open\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("self.direction != 'Pull' || (has(self.ports) && size(self.ports) > 0)")
@@ -240,11 +266,23 @@ pub struct TimerIdentity {
     status = "SharingAcceptanceStatus",
     derive = "PartialEq",
     doc = "This namespace agrees to receive what a DataSharingGrant of another namespace of the same tenant shares with it: these categories, at these pods and ports, until then. Without it the grant stays closed; deleting it closes the path at both ends.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "From", type_ = "string", json_path = ".spec.from.namespace"),
     printcolumn(name = "Grant", type_ = "string", json_path = ".spec.from.grant"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SharingAcceptanceSpec {

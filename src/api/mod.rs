@@ -15,26 +15,32 @@ mod vocabulary;
 mod wire;
 
 pub use baseline::{
-    AllowedPeer, BaselineDirection, BaselineGrants, BaselineNetwork, Dns, DnsPeer, PolicyReference, ReachableNetwork,
-    SameTenant, TenantBaseline, TenantBaselineSpec, TenantBaselineStatus,
+    AllowedPeer, BaselineDirection, BaselineGrants, BaselineNetwork, Dns, DnsPeer, PolicyReference,
+    ReachableNetwork, SameTenant, TenantBaseline, TenantBaselineSpec, TenantBaselineStatus,
 };
 pub use grant::{
-    AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction, GrantSource,
-    NamespaceRecipient, ObjectIdentity, PathStatus, ProcessorRecipient, Recipient, RefusalStatus, Revocation,
-    SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus, TimerIdentity, Window,
+    AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction,
+    GrantSource, NamespaceRecipient, ObjectIdentity, PathStatus, ProcessorRecipient, Recipient,
+    RefusalStatus, Revocation, SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus,
+    TimerIdentity, Window,
 };
 pub use posture::{
-    BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, OpenPath,
+    BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus,
+    Finding, OpenPath,
 };
 pub use processor::{
-    Agreement, AgreementType, ApprovedUse, Assessment, AssessmentOutcome, Certification, CertificationScheme,
-    DataProcessor, DataProcessorSpec, DataProcessorStatus, Endpoint, ProcessorCategory,
+    Agreement, AgreementType, ApprovedUse, Assessment, AssessmentOutcome, Certification,
+    CertificationScheme, DataProcessor, DataProcessorSpec, DataProcessorStatus, Endpoint,
+    ProcessorCategory,
 };
 pub use prohibition::{
     ProhibitedRecipients, SharingProhibition, SharingProhibitionSpec, SharingProhibitionStatus,
 };
 pub use vocabulary::{DataCategory, LegalBasis, Purpose};
-pub use wire::{IntOrName, LabelOperator, LabelRequirement, NetworkPort, PeriodText, PortRule, Protocol, Selector, WhenText};
+pub use wire::{
+    IntOrName, LabelOperator, LabelRequirement, NetworkPort, PeriodText, PortRule, Protocol,
+    Selector, WhenText,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

@@ -50,6 +50,8 @@ pub const LABEL_GRANT_NAMESPACE: &str = "privacy.cloudnexus.io/grant-namespace";
 pub const ANNOTATION_GRANT: &str = "privacy.cloudnexus.io/grant";
 /// Annotation on a path and its timer: the instant at which it closes, RFC 3339.
 pub const ANNOTATION_CLOSES_AT: &str = "privacy.cloudnexus.io/closes-at";
+/// Annotation on a timer: the instant at which the operator asked for it, by its own clock, RFC 3339.
+pub const ANNOTATION_REQUESTED_AT: &str = "privacy.cloudnexus.io/requested-at";
 /// Prefix of the label by which a pod opts in to a baseline's ingress entry: `allow.privacy.cloudnexus.io/<entry>: "true"`.
 pub const LABEL_PREFIX_ALLOW: &str = "allow.privacy.cloudnexus.io/";
 

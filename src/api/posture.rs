@@ -98,7 +98,9 @@ pub struct OpenPath {
 }
 
 /// Something that reaches further than the rules allow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Finding {
     /// The reason's name, such as `WiderNetworkPolicy`, `HostNetwork`, `NodeVolume`, `NameTaken` or `WouldCut`.

@@ -22,12 +22,28 @@ use super::vocabulary::DataCategory;
     status = "SharingProhibitionStatus",
     derive = "PartialEq",
     doc = "Nothing of these tenants or namespaces goes to these recipients, or in these categories, whatever a grant says. Matching paths close at once and stay closed while it exists. An empty list means all. Only who holds the verb revoke for the tenant may write or lift it.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
     printcolumn(name = "Tenants", type_ = "string", json_path = ".spec.tenants"),
-    printcolumn(name = "Processors", type_ = "string", json_path = ".spec.recipients.processors"),
-    printcolumn(name = "Categories", type_ = "string", json_path = ".spec.dataCategories"),
+    printcolumn(
+        name = "Processors",
+        type_ = "string",
+        json_path = ".spec.recipients.processors"
+    ),
+    printcolumn(
+        name = "Categories",
+        type_ = "string",
+        json_path = ".spec.dataCategories"
+    ),
     printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SharingProhibitionSpec {

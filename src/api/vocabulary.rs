@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A category of information, as the policy's section 1 lists them. The list is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum DataCategory {
     /// Registration details, credentials, single sign-on and role-based access control.
     AccountIdentity,
@@ -34,7 +36,9 @@ impl DataCategory {
 
 /// What data is shared for. `SellDataToThirdParties` and `Advertising` exist so that their refusal is explicit: no grant
 /// for them ever opens (promise P01).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 pub enum Purpose {
     /// To provide the service.
     ServiceProvision,

@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 
 /// An instant (RFC 3339, such as `2027-01-31T00:00:00Z`) or a date (`2027-01-31`), which means all of that day in UTC.
 /// Years 1970 to 2199.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct WhenText(
     #[schemars(
         length(max = 40),
-        regex(pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?$")
+        regex(
+            pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))?$"
+        )
     )]
     pub String,
 );
@@ -25,7 +29,9 @@ pub struct WhenText(
 pub struct PeriodText(
     #[schemars(
         length(max = 32),
-        regex(pattern = r"^P([0-9]{1,4}Y)?([0-9]{1,4}M)?([0-9]{1,4}W)?([0-9]{1,5}D)?(T([0-9]{1,5}H)?([0-9]{1,6}M)?([0-9]{1,7}S)?)?$")
+        regex(
+            pattern = r"^P([0-9]{1,4}Y)?([0-9]{1,4}M)?([0-9]{1,4}W)?([0-9]{1,5}D)?(T([0-9]{1,5}H)?([0-9]{1,6}M)?([0-9]{1,7}S)?)?$"
+        )
     )]
     pub String,
 );
@@ -54,18 +60,27 @@ impl Selector {
     /// A selector by equality.
     #[must_use]
     pub fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Self {
-        let match_labels = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Self { match_labels, match_expressions: Vec::new() }
+        let match_labels = pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            match_labels,
+            match_expressions: Vec::new(),
+        }
     }
 
     /// The same selector as Kubernetes' own type.
     #[must_use]
     pub fn to_label_selector(&self) -> LabelSelector {
-        let expressions = self.match_expressions.iter().map(|requirement| LabelSelectorRequirement {
-            key: requirement.key.clone(),
-            operator: format!("{:?}", requirement.operator),
-            values: (!requirement.values.is_empty()).then(|| requirement.values.clone()),
-        });
+        let expressions =
+            self.match_expressions
+                .iter()
+                .map(|requirement| LabelSelectorRequirement {
+                    key: requirement.key.clone(),
+                    operator: format!("{:?}", requirement.operator),
+                    values: (!requirement.values.is_empty()).then(|| requirement.values.clone()),
+                });
         LabelSelector {
             match_labels: (!self.match_labels.is_empty()).then(|| self.match_labels.clone()),
             match_expressions: (!self.match_expressions.is_empty()).then(|| expressions.collect()),
@@ -102,7 +117,9 @@ pub enum LabelOperator {
 }
 
 /// A transport protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Protocol {
     /// TCP.

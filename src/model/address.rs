@@ -16,11 +16,14 @@ impl Cidr {
     /// When the text is not `ADDRESS/LENGTH`, or has bits set beyond the length (a typing error that would open another
     /// range than the one written).
     pub fn parse(text: &str) -> Result<Self, String> {
-        let net: IpNet = text
-            .parse()
-            .map_err(|_| format!("`{text}` is not an address range like 203.0.113.0/24 or 2001:db8::/48"))?;
+        let net: IpNet = text.parse().map_err(|_| {
+            format!("`{text}` is not an address range like 203.0.113.0/24 or 2001:db8::/48")
+        })?;
         if net.trunc() != net {
-            return Err(format!("`{text}` has bits set beyond its length; did you mean {}?", net.trunc()));
+            return Err(format!(
+                "`{text}` has bits set beyond its length; did you mean {}?",
+                net.trunc()
+            ));
         }
         Ok(Self(net))
     }
@@ -61,7 +64,10 @@ const RESERVED: [(&str, &str); 22] = [
     ("10.0.0.0/8", "private addresses: pods, services, nodes"),
     ("100.64.0.0/10", "shared addresses of carriers and clouds"),
     ("127.0.0.0/8", "loopback"),
-    ("169.254.0.0/16", "link-local, with the clouds' metadata service"),
+    (
+        "169.254.0.0/16",
+        "link-local, with the clouds' metadata service",
+    ),
     ("172.16.0.0/12", "private addresses: pods, services, nodes"),
     ("192.0.0.0/24", "protocol assignments"),
     ("192.168.0.0/16", "private addresses: pods, services, nodes"),

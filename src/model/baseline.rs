@@ -8,8 +8,8 @@ use super::grant::{Validity, keep, split};
 use super::identity::Meta;
 use super::time;
 use crate::api::{
-    AllowedPeer, BaselineDirection, PeriodText, PolicyReference, Protocol, ReachableNetwork, SameTenant, Selector,
-    TenantBaselineSpec, TenantBaselineStatus,
+    AllowedPeer, BaselineDirection, PeriodText, PolicyReference, Protocol, ReachableNetwork,
+    SameTenant, Selector, TenantBaselineSpec, TenantBaselineStatus,
 };
 
 /// A baseline.
@@ -74,7 +74,11 @@ impl Baseline {
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
         let terms = read::<TenantBaselineSpec>(spec, "spec").and_then(terms);
-        Self { meta, terms, status: serde_json::from_value(status).unwrap_or_default() }
+        Self {
+            meta,
+            terms,
+            status: serde_json::from_value(status).unwrap_or_default(),
+        }
     }
 }
 
@@ -94,26 +98,47 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
             }
         }
         for (index, port) in dns.ports.iter().enumerate() {
-            check_port(&mut errors, &format!("spec.network.dns.ports[{index}]"), *port);
+            check_port(
+                &mut errors,
+                &format!("spec.network.dns.ports[{index}]"),
+                *port,
+            );
         }
         DnsTerms {
-            peers: dns.peers.into_iter().map(|peer| (peer.namespace_selector, peer.pod_selector)).collect(),
+            peers: dns
+                .peers
+                .into_iter()
+                .map(|peer| (peer.namespace_selector, peer.pod_selector))
+                .collect(),
             cidrs: cidrs(&mut errors, "spec.network.dns.cidrs", &dns.cidrs),
-            ports: if dns.ports.is_empty() { vec![53] } else { dns.ports },
+            ports: if dns.ports.is_empty() {
+                vec![53]
+            } else {
+                dns.ports
+            },
         }
     });
     let mut allow: Vec<AllowedEntry> = Vec::new();
     for (index, peer) in network.allow.into_iter().enumerate() {
         let path = format!("spec.network.allow[{index}]");
         if allow.iter().any(|entry| entry.name == peer.name) {
-            errors.push(FieldError::new(&path, format!("the name `{}` is used twice", peer.name)));
+            errors.push(FieldError::new(
+                &path,
+                format!("the name `{}` is used twice", peer.name),
+            ));
         }
         let entry = allowed_entry(&mut errors, &path, peer);
         allow.push(entry);
     }
     allow.sort_by(|a, b| a.name.cmp(&b.name));
-    let grants_may_reach =
-        ranges(&mut errors, "spec.network.grantsMayReach", network.grants_may_reach).into_iter().map(|(cidr, _)| cidr).collect();
+    let grants_may_reach = ranges(
+        &mut errors,
+        "spec.network.grantsMayReach",
+        network.grants_may_reach,
+    )
+    .into_iter()
+    .map(|(cidr, _)| cidr)
+    .collect();
     let protected = ranges(&mut errors, "spec.network.protected", network.protected);
     keep(
         &mut errors,
@@ -138,7 +163,10 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
 fn allowed_entry(errors: &mut Vec<FieldError>, path: &str, peer: AllowedPeer) -> AllowedEntry {
     let dns_label = !peer.name.is_empty()
         && peer.name.len() <= 40
-        && peer.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && peer
+            .name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !peer.name.starts_with('-')
         && !peer.name.ends_with('-');
     if !dns_label {
@@ -148,9 +176,16 @@ fn allowed_entry(errors: &mut Vec<FieldError>, path: &str, peer: AllowedPeer) ->
         ));
     }
     if peer.namespace_selector.is_some() != peer.cidrs.is_empty() {
-        errors.push(FieldError::new(path, "exactly one of namespaceSelector and cidrs must be given"));
+        errors.push(FieldError::new(
+            path,
+            "exactly one of namespaceSelector and cidrs must be given",
+        ));
     }
-    if peer.namespace_selector.as_ref().is_some_and(Selector::is_empty) {
+    if peer
+        .namespace_selector
+        .as_ref()
+        .is_some_and(Selector::is_empty)
+    {
         errors.push(FieldError::new(
             format!("{path}.namespaceSelector"),
             "an empty selector would join every tenant: name the peers",
@@ -162,9 +197,15 @@ fn allowed_entry(errors: &mut Vec<FieldError>, path: &str, peer: AllowedPeer) ->
     AllowedEntry {
         name: peer.name,
         direction: peer.direction,
-        peers: peer.namespace_selector.map(|namespaces| (namespaces, peer.pod_selector)),
+        peers: peer
+            .namespace_selector
+            .map(|namespaces| (namespaces, peer.pod_selector)),
         cidrs: cidrs(errors, &format!("{path}.cidrs"), &peer.cidrs),
-        ports: peer.ports.into_iter().map(|port| (port.port, port.protocol.unwrap_or_default())).collect(),
+        ports: peer
+            .ports
+            .into_iter()
+            .map(|port| (port.port, port.protocol.unwrap_or_default()))
+            .collect(),
     }
 }
 
@@ -175,14 +216,24 @@ fn check_port(errors: &mut Vec<FieldError>, path: &str, port: i32) {
 }
 
 fn cidrs(errors: &mut Vec<FieldError>, path: &str, texts: &[String]) -> Vec<Cidr> {
-    let read = |(index, text): (usize, &String)| keep(errors, format!("{path}[{index}]"), Cidr::parse(text));
+    let read = |(index, text): (usize, &String)| {
+        keep(errors, format!("{path}[{index}]"), Cidr::parse(text))
+    };
     texts.iter().enumerate().filter_map(read).collect()
 }
 
-fn ranges(errors: &mut Vec<FieldError>, path: &str, networks: Vec<ReachableNetwork>) -> Vec<(Cidr, String)> {
+fn ranges(
+    errors: &mut Vec<FieldError>,
+    path: &str,
+    networks: Vec<ReachableNetwork>,
+) -> Vec<(Cidr, String)> {
     let mut ranges = Vec::new();
     for (index, network) in networks.into_iter().enumerate() {
-        if let Some(cidr) = keep(errors, format!("{path}[{index}].cidr"), Cidr::parse(&network.cidr)) {
+        if let Some(cidr) = keep(
+            errors,
+            format!("{path}[{index}].cidr"),
+            Cidr::parse(&network.cidr),
+        ) {
             ranges.push((cidr, network.reason));
         }
     }

@@ -14,7 +14,10 @@ pub struct FieldError {
 impl FieldError {
     /// An error at `path`.
     pub fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { path: path.into(), message: message.to_string() }
+        Self {
+            path: path.into(),
+            message: message.to_string(),
+        }
     }
 }
 
@@ -31,7 +34,11 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Vec<FieldError>> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let inner = error.path().to_string();
-        let path = if inner == "." { root.to_owned() } else { format!("{root}.{inner}") };
+        let path = if inner == "." {
+            root.to_owned()
+        } else {
+            format!("{root}.{inner}")
+        };
         vec![FieldError::new(path, error.into_inner())]
     })
 }

@@ -9,8 +9,8 @@ use super::error::{FieldError, read};
 use super::identity::Meta;
 use super::time;
 use crate::api::{
-    DataCategory, DataSharingGrantSpec, DataSharingGrantStatus, Direction, IntOrName, PortRule, Protocol, Purpose,
-    Selector, SharingAcceptanceSpec, SharingAcceptanceStatus, WhenText,
+    DataCategory, DataSharingGrantSpec, DataSharingGrantStatus, Direction, IntOrName, PortRule,
+    Protocol, Purpose, Selector, SharingAcceptanceSpec, SharingAcceptanceStatus, WhenText,
 };
 
 /// What was read of a spec: its terms, or everything that is wrong with it.
@@ -121,7 +121,11 @@ impl Grant {
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
         let terms = read::<DataSharingGrantSpec>(spec, "spec").and_then(grant_terms);
-        Self { meta, terms, status: serde_json::from_value(status).unwrap_or_default() }
+        Self {
+            meta,
+            terms,
+            status: serde_json::from_value(status).unwrap_or_default(),
+        }
     }
 }
 
@@ -131,7 +135,11 @@ impl Acceptance {
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
         let terms = read::<SharingAcceptanceSpec>(spec, "spec").and_then(acceptance_terms);
-        Self { meta, terms, status: serde_json::from_value(status).unwrap_or_default() }
+        Self {
+            meta,
+            terms,
+            status: serde_json::from_value(status).unwrap_or_default(),
+        }
     }
 }
 
@@ -139,7 +147,11 @@ impl Acceptance {
 pub(super) fn split(object: DynamicObject) -> (Meta, serde_json::Value, serde_json::Value) {
     let meta = Meta::of(&object.metadata);
     let mut data = object.data;
-    let mut take = |field: &str| data.get_mut(field).map(serde_json::Value::take).unwrap_or_default();
+    let mut take = |field: &str| {
+        data.get_mut(field)
+            .map(serde_json::Value::take)
+            .unwrap_or_default()
+    };
     let spec = take("spec");
     let status = take("status");
     (meta, spec, status)
@@ -151,7 +163,9 @@ pub(super) fn keep<T, E: std::fmt::Display>(
     path: impl Into<String>,
     result: Result<T, E>,
 ) -> Option<T> {
-    result.map_err(|error| errors.push(FieldError::new(path, error))).ok()
+    result
+        .map_err(|error| errors.push(FieldError::new(path, error)))
+        .ok()
 }
 
 fn grant_terms(spec: DataSharingGrantSpec) -> Validity<GrantTerms> {
@@ -172,24 +186,38 @@ fn grant_terms(spec: DataSharingGrantSpec) -> Validity<GrantTerms> {
     let recipient = match (recipient.processor, recipient.namespace) {
         (Some(processor), None) => {
             if processor.endpoints.is_empty() {
-                errors.push(FieldError::new("spec.recipient.processor.endpoints", "name at least one endpoint"));
+                errors.push(FieldError::new(
+                    "spec.recipient.processor.endpoints",
+                    "name at least one endpoint",
+                ));
             }
             Some(RecipientTerms::Processor {
                 name: processor.name,
                 endpoints: processor.endpoints.into_iter().collect(),
             })
         }
-        (None, Some(namespace)) => Some(RecipientTerms::Namespace { name: namespace.name }),
+        (None, Some(namespace)) => Some(RecipientTerms::Namespace {
+            name: namespace.name,
+        }),
         _ => {
-            errors.push(FieldError::new("spec.recipient", "exactly one of processor and namespace must be given"));
+            errors.push(FieldError::new(
+                "spec.recipient",
+                "exactly one of processor and namespace must be given",
+            ));
             None
         }
     };
     if data_categories.is_empty() {
-        errors.push(FieldError::new("spec.dataCategories", "name at least one category"));
+        errors.push(FieldError::new(
+            "spec.dataCategories",
+            "name at least one category",
+        ));
     }
     if justification.is_empty() {
-        errors.push(FieldError::new("spec.justification", "say why in a sentence"));
+        errors.push(FieldError::new(
+            "spec.justification",
+            "say why in a sentence",
+        ));
     }
     if source.pod_selector.is_empty() {
         errors.push(FieldError::new(
@@ -213,11 +241,18 @@ fn grant_terms(spec: DataSharingGrantSpec) -> Validity<GrantTerms> {
         .not_before
         .as_ref()
         .and_then(|text| keep(&mut errors, "spec.window.notBefore", time::beginning(text)));
-    let not_after = keep(&mut errors, "spec.window.notAfter", time::end(&window.not_after));
+    let not_after = keep(
+        &mut errors,
+        "spec.window.notAfter",
+        time::end(&window.not_after),
+    );
     if let (Some(from), Some(until)) = (not_before, not_after)
         && from >= until
     {
-        errors.push(FieldError::new("spec.window", "notAfter must be later than notBefore"));
+        errors.push(FieldError::new(
+            "spec.window",
+            "notAfter must be later than notBefore",
+        ));
     }
     match (recipient, not_after) {
         (Some(recipient), Some(not_after)) if errors.is_empty() => Ok(GrantTerms {
@@ -237,9 +272,18 @@ fn grant_terms(spec: DataSharingGrantSpec) -> Validity<GrantTerms> {
 
 fn acceptance_terms(spec: SharingAcceptanceSpec) -> Validity<AcceptanceTerms> {
     let mut errors = Vec::new();
-    let SharingAcceptanceSpec { from, data_categories, pod_selector, ports, not_after } = spec;
+    let SharingAcceptanceSpec {
+        from,
+        data_categories,
+        pod_selector,
+        ports,
+        not_after,
+    } = spec;
     if data_categories.is_empty() {
-        errors.push(FieldError::new("spec.dataCategories", "name at least one category"));
+        errors.push(FieldError::new(
+            "spec.dataCategories",
+            "name at least one category",
+        ));
     }
     if pod_selector.is_empty() {
         errors.push(FieldError::new(
@@ -249,7 +293,9 @@ fn acceptance_terms(spec: SharingAcceptanceSpec) -> Validity<AcceptanceTerms> {
     }
     let ports = port_terms(&mut errors, "spec.ports", ports);
     let end = |text: &WhenText| time::end(text);
-    let not_after = not_after.as_ref().and_then(|text| keep(&mut errors, "spec.notAfter", end(text)));
+    let not_after = not_after
+        .as_ref()
+        .and_then(|text| keep(&mut errors, "spec.notAfter", end(text)));
     if errors.is_empty() {
         Ok(AcceptanceTerms {
             from_namespace: from.namespace,
@@ -277,7 +323,10 @@ fn port_terms(errors: &mut Vec<FieldError>, path: &str, ports: Vec<PortRule>) ->
                 "a port is a number from 1 to 65535, or a container port's name of at most 15 lower-case letters, digits and dashes",
             ));
         }
-        terms.push(PortTerms { port: rule.port, protocol: rule.protocol.unwrap_or_default() });
+        terms.push(PortTerms {
+            port: rule.port,
+            protocol: rule.protocol.unwrap_or_default(),
+        });
     }
     terms
 }
@@ -285,7 +334,9 @@ fn port_terms(errors: &mut Vec<FieldError>, path: &str, ports: Vec<PortRule>) ->
 /// IANA service name, as Kubernetes wants container port names.
 fn is_port_name(name: &str) -> bool {
     (1..=15).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && name.bytes().any(|byte| byte.is_ascii_lowercase())
         && !name.starts_with('-')
         && !name.ends_with('-')

@@ -61,8 +61,18 @@ impl Kind {
             Self::Prohibition => (GROUP, VERSION, "SharingProhibition", "sharingprohibitions"),
             Self::Grant => (GROUP, VERSION, "DataSharingGrant", "datasharinggrants"),
             Self::Acceptance => (GROUP, VERSION, "SharingAcceptance", "sharingacceptances"),
-            Self::Posture => (GROUP, VERSION, "DataHandlingPosture", "datahandlingpostures"),
-            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Self::Posture => (
+                GROUP,
+                VERSION,
+                "DataHandlingPosture",
+                "datahandlingpostures",
+            ),
+            Self::NetworkPolicy => (
+                "networking.k8s.io",
+                "v1",
+                "NetworkPolicy",
+                "networkpolicies",
+            ),
             Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
@@ -80,7 +90,11 @@ impl Kind {
     #[must_use]
     pub fn api_version(self) -> String {
         let (group, version, ..) = self.parts();
-        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+        if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        }
     }
 
     /// What kube needs to make requests for this kind.
@@ -99,7 +113,10 @@ impl Kind {
     /// Whether its objects live in namespaces.
     #[must_use]
     pub const fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace | Self::Baseline | Self::Processor | Self::Prohibition)
+        !matches!(
+            self,
+            Self::Namespace | Self::Baseline | Self::Processor | Self::Prohibition
+        )
     }
 
     /// The kind of an object by its `apiVersion` and `kind`, if the World knows it.
@@ -129,7 +146,10 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// A key in a namespace.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// A key of a cluster-scoped object.

@@ -23,7 +23,9 @@ pub use address::{Cidr, reserved_range};
 pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DnsTerms};
 pub use dirty::Dirty;
 pub use error::FieldError;
-pub use grant::{Acceptance, AcceptanceTerms, Grant, GrantTerms, PortTerms, RecipientTerms, Validity};
+pub use grant::{
+    Acceptance, AcceptanceTerms, Grant, GrantTerms, PortTerms, RecipientTerms, Validity,
+};
 pub use identity::{Kind, Meta, ObjectKey, Target, Unit};
 pub use observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
 pub use pod::{ObservedPod, PodProblem};

@@ -127,7 +127,10 @@ impl ObservedTimer {
             .conditions
             .unwrap_or_default()
             .iter()
-            .any(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True");
+            .any(|condition| {
+                matches!(condition.type_.as_str(), "Complete" | "Failed")
+                    && condition.status == "True"
+            });
         Some(Self {
             meta,
             labels: parts.labels,
@@ -166,7 +169,9 @@ impl ObservedPosture {
 }
 
 fn carries_our_label(labels: &BTreeMap<String, String>) -> bool {
-    labels.get(LABEL_MANAGED_BY).is_some_and(|value| value == MANAGED_BY_COVENANT)
+    labels
+        .get(LABEL_MANAGED_BY)
+        .is_some_and(|value| value == MANAGED_BY_COVENANT)
 }
 
 struct Parts {
@@ -179,7 +184,11 @@ struct Parts {
 
 impl Parts {
     fn of(metadata: ObjectMeta) -> Self {
-        let managers = metadata.managed_fields.unwrap_or_default().into_iter().filter_map(|entry| entry.manager);
+        let managers = metadata
+            .managed_fields
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|entry| entry.manager);
         Self {
             labels: metadata.labels.unwrap_or_default(),
             annotations: metadata.annotations.unwrap_or_default(),
@@ -199,12 +208,22 @@ impl ObservedPolicy {
             peers.is_none_or(|peers| {
                 peers.is_empty()
                     || peers.iter().any(|peer| {
-                        peer.ip_block.is_some() || peer.namespace_selector.is_some() || peer.pod_selector.is_none()
+                        peer.ip_block.is_some()
+                            || peer.namespace_selector.is_some()
+                            || peer.pod_selector.is_none()
                     })
             })
         };
-        let ingress = spec.ingress.iter().flatten().any(|rule| wide(rule.from.as_ref()));
-        let egress = spec.egress.iter().flatten().any(|rule| wide(rule.to.as_ref()));
+        let ingress = spec
+            .ingress
+            .iter()
+            .flatten()
+            .any(|rule| wide(rule.from.as_ref()));
+        let egress = spec
+            .egress
+            .iter()
+            .flatten()
+            .any(|rule| wide(rule.to.as_ref()));
         ingress || egress
     }
 }

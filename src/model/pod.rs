@@ -44,7 +44,11 @@ impl ObservedPod {
     /// Reads a pod; none when it keeps within network policies, or has finished.
     #[must_use]
     pub fn read(object: &DynamicObject) -> Option<Self> {
-        let phase = object.data.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        let phase = object
+            .data
+            .pointer("/status/phase")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if matches!(phase, "Succeeded" | "Failed") {
             return None;
         }
@@ -54,8 +58,13 @@ impl ObservedPod {
             problems.push(PodProblem::HostNetwork);
         }
         for volume in items(spec.get("volumes")) {
-            let kinds = volume.as_object().into_iter().flat_map(|fields| fields.keys());
-            for kind in kinds.filter(|key| *key != "name" && !CONTAINED_VOLUMES.contains(&key.as_str())) {
+            let kinds = volume
+                .as_object()
+                .into_iter()
+                .flat_map(|fields| fields.keys());
+            for kind in
+                kinds.filter(|key| *key != "name" && !CONTAINED_VOLUMES.contains(&key.as_str()))
+            {
                 problems.push(PodProblem::NodeVolume(kind.clone()));
             }
         }
@@ -68,8 +77,12 @@ impl ObservedPod {
                 "/lifecycle/preStop",
             ] {
                 for action in ["httpGet", "tcpSocket"] {
-                    let host = container.pointer(at).and_then(|hook| hook.get(action)).and_then(|action| action.get("host"));
-                    if let Some(host) = host.and_then(Value::as_str).filter(|host| !host.is_empty()) {
+                    let host = container
+                        .pointer(at)
+                        .and_then(|hook| hook.get(action))
+                        .and_then(|action| action.get("host"));
+                    if let Some(host) = host.and_then(Value::as_str).filter(|host| !host.is_empty())
+                    {
                         problems.push(PodProblem::ProbeHost(host.chars().take(253).collect()));
                     }
                 }
@@ -77,7 +90,10 @@ impl ObservedPod {
         }
         problems.sort();
         problems.dedup();
-        (!problems.is_empty()).then(|| Self { meta: Meta::of(&object.metadata), problems })
+        (!problems.is_empty()).then(|| Self {
+            meta: Meta::of(&object.metadata),
+            problems,
+        })
     }
 }
 

@@ -11,8 +11,8 @@ use super::grant::{Validity, keep, split};
 use super::identity::Meta;
 use super::time;
 use crate::api::{
-    AgreementType, AssessmentOutcome, CertificationScheme, DataCategory, DataProcessorSpec, DataProcessorStatus,
-    Endpoint, ProcessorCategory, Protocol, Purpose,
+    AgreementType, AssessmentOutcome, CertificationScheme, DataCategory, DataProcessorSpec,
+    DataProcessorStatus, Endpoint, ProcessorCategory, Protocol, Purpose,
 };
 
 /// A vendor.
@@ -77,7 +77,11 @@ impl Processor {
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
         let terms = read::<DataProcessorSpec>(spec, "spec").and_then(terms);
-        Self { meta, terms, status: serde_json::from_value(status).unwrap_or_default() }
+        Self {
+            meta,
+            terms,
+            status: serde_json::from_value(status).unwrap_or_default(),
+        }
     }
 }
 
@@ -86,11 +90,22 @@ fn terms(spec: DataProcessorSpec) -> Validity<ProcessorTerms> {
     let mut agreements = Vec::new();
     for (index, agreement) in spec.agreements.iter().enumerate() {
         let path = format!("spec.agreements[{index}]");
-        let from = keep(&mut errors, format!("{path}.effectiveFrom"), time::beginning(&agreement.effective_from));
-        let until = keep(&mut errors, format!("{path}.effectiveUntil"), time::end(&agreement.effective_until));
+        let from = keep(
+            &mut errors,
+            format!("{path}.effectiveFrom"),
+            time::beginning(&agreement.effective_from),
+        );
+        let until = keep(
+            &mut errors,
+            format!("{path}.effectiveUntil"),
+            time::end(&agreement.effective_until),
+        );
         if let (Some(from), Some(until)) = (from, until) {
             if from >= until {
-                errors.push(FieldError::new(path, "effectiveUntil must be later than effectiveFrom"));
+                errors.push(FieldError::new(
+                    path,
+                    "effectiveUntil must be later than effectiveFrom",
+                ));
             } else if permits_processing(agreement.type_) {
                 agreements.push((from, until));
             }
@@ -101,15 +116,27 @@ fn terms(spec: DataProcessorSpec) -> Validity<ProcessorTerms> {
     let mut assessments = Vec::new();
     for (index, assessment) in spec.assessments.iter().enumerate() {
         let path = format!("spec.assessments[{index}].completedOn");
-        let completed = keep(&mut errors, path.clone(), time::beginning(&assessment.completed_on));
-        let lapses = keep(&mut errors, path, time::twelve_months_after(&assessment.completed_on));
+        let completed = keep(
+            &mut errors,
+            path.clone(),
+            time::beginning(&assessment.completed_on),
+        );
+        let lapses = keep(
+            &mut errors,
+            path,
+            time::twelve_months_after(&assessment.completed_on),
+        );
         if let (Some(completed), Some(lapses)) = (completed, lapses) {
             assessments.push((completed, lapses, assessment.outcome));
         }
     }
     // Of two assessments completed at the same instant the stricter outcome counts as the later one.
     assessments.sort_unstable_by_key(|&(completed, lapses, outcome)| {
-        (completed, outcome != AssessmentOutcome::AuditApproved, lapses)
+        (
+            completed,
+            outcome != AssessmentOutcome::AuditApproved,
+            lapses,
+        )
     });
 
     let mut pci_level_one = Vec::new();
@@ -140,7 +167,10 @@ fn terms(spec: DataProcessorSpec) -> Validity<ProcessorTerms> {
         let name = endpoint.name.clone();
         let terms = endpoint_terms(&mut errors, &path, endpoint);
         if endpoints.insert(name.clone(), terms).is_some() {
-            errors.push(FieldError::new(path, format!("the name `{name}` is used twice")));
+            errors.push(FieldError::new(
+                path,
+                format!("the name `{name}` is used twice"),
+            ));
         }
     }
 
@@ -164,13 +194,18 @@ fn permits_processing(kind: AgreementType) -> bool {
         AgreementType::DataProcessingAgreement
         | AgreementType::ControllerProcessorAgreement
         | AgreementType::SubProcessorAgreement => true,
-        AgreementType::JointDataControllersAgreement | AgreementType::NonDisclosureAgreement => false,
+        AgreementType::JointDataControllersAgreement | AgreementType::NonDisclosureAgreement => {
+            false
+        }
     }
 }
 
 fn endpoint_terms(errors: &mut Vec<FieldError>, path: &str, endpoint: Endpoint) -> EndpointTerms {
     if endpoint.cidrs.is_empty() == endpoint.hosts.is_empty() {
-        errors.push(FieldError::new(path, "exactly one of cidrs and hosts must be given"));
+        errors.push(FieldError::new(
+            path,
+            "exactly one of cidrs and hosts must be given",
+        ));
     }
     let mut cidrs = Vec::new();
     for (index, text) in endpoint.cidrs.iter().enumerate() {
@@ -183,8 +218,16 @@ fn endpoint_terms(errors: &mut Vec<FieldError>, path: &str, endpoint: Endpoint) 
         if (1..=65535).contains(&port.port) {
             ports.push((port.port, port.protocol.unwrap_or_default()));
         } else {
-            errors.push(FieldError::new(format!("{path}.ports[{index}].port"), "a port is a number from 1 to 65535"));
+            errors.push(FieldError::new(
+                format!("{path}.ports[{index}].port"),
+                "a port is a number from 1 to 65535",
+            ));
         }
     }
-    EndpointTerms { name: endpoint.name, cidrs, hosts: endpoint.hosts, ports }
+    EndpointTerms {
+        name: endpoint.name,
+        cidrs,
+        hosts: endpoint.hosts,
+        ports,
+    }
 }

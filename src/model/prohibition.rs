@@ -79,19 +79,42 @@ impl Prohibition {
             meta,
             tenants: scope(&mut errors, "spec.tenants", spec.get("tenants")),
             namespaces: scope(&mut errors, "spec.namespaces", spec.get("namespaces")),
-            processors: scope(&mut errors, "spec.recipients.processors", recipients.get("processors")),
-            recipient_namespaces: scope(&mut errors, "spec.recipients.namespaces", recipients.get("namespaces")),
-            categories: scope(&mut errors, "spec.dataCategories", spec.get("dataCategories")),
-            reason: spec.get("reason").and_then(Value::as_str).unwrap_or("no reason could be read").to_owned(),
+            processors: scope(
+                &mut errors,
+                "spec.recipients.processors",
+                recipients.get("processors"),
+            ),
+            recipient_namespaces: scope(
+                &mut errors,
+                "spec.recipients.namespaces",
+                recipients.get("namespaces"),
+            ),
+            categories: scope(
+                &mut errors,
+                "spec.dataCategories",
+                spec.get("dataCategories"),
+            ),
+            reason: spec
+                .get("reason")
+                .and_then(Value::as_str)
+                .unwrap_or("no reason could be read")
+                .to_owned(),
             errors,
             status: serde_json::from_value(status).unwrap_or_default(),
         };
         // An empty list means all, but naming only vendors does not mean all namespaces, nor the other way round.
-        let unreadable = prohibition.errors.iter().any(|error| error.path.starts_with("spec.recipients"));
+        let unreadable = prohibition
+            .errors
+            .iter()
+            .any(|error| error.path.starts_with("spec.recipients"));
         if !unreadable {
             match (&prohibition.processors, &prohibition.recipient_namespaces) {
-                (Scope::Only(_), Scope::All) => prohibition.recipient_namespaces = Scope::Only(BTreeSet::new()),
-                (Scope::All, Scope::Only(_)) => prohibition.processors = Scope::Only(BTreeSet::new()),
+                (Scope::Only(_), Scope::All) => {
+                    prohibition.recipient_namespaces = Scope::Only(BTreeSet::new())
+                }
+                (Scope::All, Scope::Only(_)) => {
+                    prohibition.processors = Scope::Only(BTreeSet::new())
+                }
                 _ => {}
             }
         }
@@ -121,14 +144,21 @@ impl Prohibition {
 }
 
 /// Empty and absent mean all; unreadable means all too, and is said.
-fn scope<T: DeserializeOwned + Ord>(errors: &mut Vec<FieldError>, path: &str, value: Option<&Value>) -> Scope<T> {
+fn scope<T: DeserializeOwned + Ord>(
+    errors: &mut Vec<FieldError>,
+    path: &str,
+    value: Option<&Value>,
+) -> Scope<T> {
     match value {
         None | Some(Value::Null) => Scope::All,
         Some(value) => match serde_json::from_value::<BTreeSet<T>>(value.clone()) {
             Ok(some) if some.is_empty() => Scope::All,
             Ok(some) => Scope::Only(some),
             Err(error) => {
-                errors.push(FieldError::new(path, format!("{error}; until it can be read, it binds everything")));
+                errors.push(FieldError::new(
+                    path,
+                    format!("{error}; until it can be read, it binds everything"),
+                ));
                 Scope::All
             }
         },

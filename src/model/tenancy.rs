@@ -3,7 +3,9 @@
 use kube::core::DynamicObject;
 
 use super::identity::Meta;
-use crate::api::names::{BASELINE_DEFAULT, LABEL_BASELINE, LABEL_STAGE, LABEL_TENANT, STAGE_OBSERVE};
+use crate::api::names::{
+    BASELINE_DEFAULT, LABEL_BASELINE, LABEL_STAGE, LABEL_TENANT, STAGE_OBSERVE,
+};
 
 /// How far enrolment reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,10 @@ impl Namespace {
     /// The stage. Only the exact word `observe` holds enforcement back.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        if self.stage_label.as_deref() == Some(STAGE_OBSERVE) { Stage::Observe } else { Stage::Enforce }
+        if self.stage_label.as_deref() == Some(STAGE_OBSERVE) {
+            Stage::Observe
+        } else {
+            Stage::Enforce
+        }
     }
 }

@@ -24,7 +24,9 @@ pub enum WhenError {
     #[error("`{0}` is neither an instant like 2027-01-31T00:00:00Z nor a date like 2027-01-31")]
     Form(String),
     /// A leap second.
-    #[error("`{0}` is a leap second, which clocks do not agree on; write second 59 or the next minute")]
+    #[error(
+        "`{0}` is a leap second, which clocks do not agree on; write second 59 or the next minute"
+    )]
     LeapSecond(String),
     /// Out of range.
     #[error("`{0}` is outside the years {FIRST_YEAR} to {LAST_YEAR}")]
@@ -81,7 +83,10 @@ pub fn twelve_months_after(text: &WhenText) -> Result<Timestamp, WhenError> {
     let year = Span::new().months(12);
     match parse(text)? {
         When::Instant(instant) => {
-            let later = instant.to_zoned(TimeZone::UTC).checked_add(year).map_err(|_| range())?;
+            let later = instant
+                .to_zoned(TimeZone::UTC)
+                .checked_add(year)
+                .map_err(|_| range())?;
             Ok(later.timestamp())
         }
         When::Day(day) => {
@@ -97,10 +102,15 @@ pub fn twelve_months_after(text: &WhenText) -> Result<Timestamp, WhenError> {
 /// When the period is not of the right form, or nothing, or longer than 100 years.
 pub fn after(from: Timestamp, period: &PeriodText) -> Result<Timestamp, PeriodError> {
     let range = || PeriodError::Range(period.0.clone());
-    let span: Span = period.0.parse().map_err(|_| PeriodError::Form(period.0.clone()))?;
+    let span: Span = period
+        .0
+        .parse()
+        .map_err(|_| PeriodError::Form(period.0.clone()))?;
     let begin = from.to_zoned(TimeZone::UTC);
     let later = begin.checked_add(span).map_err(|_| range())?;
-    let bound = begin.checked_add(Span::new().years(100)).map_err(|_| range())?;
+    let bound = begin
+        .checked_add(Span::new().years(100))
+        .map_err(|_| range())?;
     if later <= begin || later > bound {
         return Err(range());
     }
@@ -142,14 +152,23 @@ fn parse(text: &WhenText) -> Result<When, WhenError> {
 /// format, annotations in brackets) is refused here.
 fn well_formed(raw: &str) -> bool {
     let digits = |range: std::ops::Range<usize>| {
-        raw.get(range).is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+        raw.get(range)
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    let mark = |at: usize, expected: char| raw.get(at..=at).is_some_and(|part| part.starts_with(expected));
+    let mark = |at: usize, expected: char| {
+        raw.get(at..=at)
+            .is_some_and(|part| part.starts_with(expected))
+    };
     let date = digits(0..4) && mark(4, '-') && digits(5..7) && mark(7, '-') && digits(8..10);
     if raw.len() == 10 {
         return date;
     }
-    let clock = mark(10, 'T') && digits(11..13) && mark(13, ':') && digits(14..16) && mark(16, ':') && digits(17..19);
+    let clock = mark(10, 'T')
+        && digits(11..13)
+        && mark(13, ':')
+        && digits(14..16)
+        && mark(16, ':')
+        && digits(17..19);
     if raw.len() > 40 || !date || !clock {
         return false;
     }

@@ -59,13 +59,17 @@ pub struct World {
     acceptances_by_grant: Index<ObjectKey, ObjectKey>,
     namespaces_by_tenant: Index<String, String>,
     namespaces_by_baseline: Index<String, String>,
+    breached: BTreeSet<String>,
 }
 
 impl World {
     /// An empty world.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
+        Self {
+            settings,
+            ..Self::default()
+        }
     }
 
     /// Takes an object in, as it now is.
@@ -82,7 +86,14 @@ impl World {
             Kind::NetworkPolicy => self.set_policy(&key, Some(ObservedPolicy::read(object))),
             Kind::Job => self.set_timer(&key, ObservedTimer::read(object)),
             Kind::Pod => self.set_pod(&key, ObservedPod::read(&object)),
-            Kind::EndpointSlice | Kind::Service => self.set_addresses(kind, key, addresses(kind, &object.data)),
+            Kind::EndpointSlice | Kind::Service => {
+                let addresses = if is_api_server(&object) {
+                    addresses(kind, &object.data)
+                } else {
+                    BTreeSet::new()
+                };
+                self.set_addresses(kind, key, addresses)
+            }
         }
     }
 
@@ -100,7 +111,9 @@ impl World {
             Kind::NetworkPolicy => self.set_policy(key, None),
             Kind::Job => self.set_timer(key, None),
             Kind::Pod => self.set_pod(key, None),
-            Kind::EndpointSlice | Kind::Service => self.set_addresses(kind, key.clone(), BTreeSet::new()),
+            Kind::EndpointSlice | Kind::Service => {
+                self.set_addresses(kind, key.clone(), BTreeSet::new())
+            }
         }
     }
 
@@ -112,7 +125,11 @@ impl World {
         }
         fn namespaced<T>(map: &ByNamespace<T>) -> Vec<ObjectKey> {
             map.iter()
-                .flat_map(|(namespace, objects)| objects.keys().map(move |name| ObjectKey::new(namespace, name)))
+                .flat_map(|(namespace, objects)| {
+                    objects
+                        .keys()
+                        .map(move |name| ObjectKey::new(namespace, name))
+                })
                 .collect()
         }
         match kind {
@@ -126,9 +143,12 @@ impl World {
             Kind::NetworkPolicy => namespaced(&self.policies),
             Kind::Job => namespaced(&self.timers),
             Kind::Pod => namespaced(&self.pods),
-            Kind::EndpointSlice | Kind::Service => {
-                self.addresses.keys().filter(|target| target.kind == kind).map(|target| target.key.clone()).collect()
-            }
+            Kind::EndpointSlice | Kind::Service => self
+                .addresses
+                .keys()
+                .filter(|target| target.kind == kind)
+                .map(|target| target.key.clone())
+                .collect(),
         }
     }
 
@@ -154,7 +174,10 @@ impl World {
     /// Every unit that there is something to plan for.
     #[must_use]
     pub fn units(&self) -> BTreeSet<Unit> {
-        let namespaces = self.namespaces.keys().map(|name| Unit::Namespace(name.clone()));
+        let namespaces = self
+            .namespaces
+            .keys()
+            .map(|name| Unit::Namespace(name.clone()));
         namespaces
             .chain(self.processors.keys().cloned().map(Unit::Processor))
             .chain(self.prohibitions.keys().cloned().map(Unit::Prohibition))
@@ -170,7 +193,12 @@ impl World {
             Kind::NetworkPolicy | Kind::Job => {
                 dirty.namespace(&target.key.namespace);
                 // The status of a grant tells of both ends of its path.
-                for key in self.grants_by_recipient.get(&target.key.namespace).into_iter().flatten() {
+                for key in self
+                    .grants_by_recipient
+                    .get(&target.key.namespace)
+                    .into_iter()
+                    .flatten()
+                {
                     dirty.namespace(&key.namespace);
                 }
             }
@@ -186,21 +214,34 @@ impl World {
             return dirty;
         }
         dirty.namespace(name);
-        let tenant = |namespace: Option<&Namespace>| namespace.and_then(|namespace| namespace.tenant.clone());
+        let tenant = |namespace: Option<&Namespace>| {
+            namespace.and_then(|namespace| namespace.tenant.clone())
+        };
         let (old_tenant, new_tenant) = (tenant(old.as_ref()), tenant(new));
         let moved = old_tenant != new_tenant
             || old.as_ref().map(Namespace::stage) != new.map(Namespace::stage)
-            || old.as_ref().map(|namespace| namespace.meta.deleting) != new.map(|namespace| namespace.meta.deleting);
+            || old.as_ref().map(|namespace| namespace.meta.deleting)
+                != new.map(|namespace| namespace.meta.deleting);
         let old_baseline = old.as_ref().map(|namespace| namespace.baseline.clone());
         let new_baseline = new.map(|namespace| namespace.baseline.clone());
         for baseline in [&old_baseline, &new_baseline].into_iter().flatten() {
             dirty.unit(Unit::Baseline(baseline.clone()));
         }
-        reindex(&mut self.namespaces_by_tenant, old_tenant.clone(), new_tenant.clone(), &name.to_owned());
-        reindex(&mut self.namespaces_by_baseline, old_baseline, new_baseline, &name.to_owned());
+        reindex(
+            &mut self.namespaces_by_tenant,
+            old_tenant.clone(),
+            new_tenant.clone(),
+            &name.to_owned(),
+        );
+        reindex(
+            &mut self.namespaces_by_baseline,
+            old_baseline,
+            new_baseline,
+            &name.to_owned(),
+        );
         if moved {
             self.mark_neighbours(&mut dirty, name);
-            if self.breached(name) {
+            if self.breached.contains(name) {
                 self.mark_siblings(&mut dirty, old_tenant.as_deref());
                 self.mark_siblings(&mut dirty, new_tenant.as_deref());
             }
@@ -226,7 +267,8 @@ impl World {
         let new = self.processors.get(name);
         if old.as_ref() != new {
             dirty.unit(Unit::Processor(name.to_owned()));
-            if old.map(|processor| processor.terms) != new.map(|processor| processor.terms.clone()) {
+            if old.map(|processor| processor.terms) != new.map(|processor| processor.terms.clone())
+            {
                 for key in self.grants_by_processor.get(name).into_iter().flatten() {
                     dirty.namespace(&key.namespace);
                 }
@@ -253,7 +295,10 @@ impl World {
         }
         for prohibition in [old.as_ref(), new].into_iter().flatten() {
             for (namespace, grants) in &self.grants {
-                let tenant = self.namespaces.get(namespace).and_then(|namespace| namespace.tenant.as_deref());
+                let tenant = self
+                    .namespaces
+                    .get(namespace)
+                    .and_then(|namespace| namespace.tenant.as_deref());
                 if !prohibition.binds(tenant, namespace) {
                     continue;
                 }
@@ -269,7 +314,10 @@ impl World {
     fn set_grant(&mut self, key: &ObjectKey, new: Option<Grant>) -> Dirty {
         let mut dirty = Dirty::default();
         let old = replace_in(&mut self.grants, key, new);
-        let new = self.grants.get(&key.namespace).and_then(|grants| grants.get(&key.name));
+        let new = self
+            .grants
+            .get(&key.namespace)
+            .and_then(|grants| grants.get(&key.name));
         if old.as_ref() == new {
             return dirty;
         }
@@ -284,15 +332,28 @@ impl World {
         }
         let processor = |grant: Option<&Grant>| grant.and_then(processor_name).map(str::to_owned);
         let recipient = |grant: Option<&Grant>| grant.and_then(recipient_namespace).cloned();
-        reindex(&mut self.grants_by_processor, processor(old.as_ref()), processor(new), key);
-        reindex(&mut self.grants_by_recipient, recipient(old.as_ref()), recipient(new), key);
+        reindex(
+            &mut self.grants_by_processor,
+            processor(old.as_ref()),
+            processor(new),
+            key,
+        );
+        reindex(
+            &mut self.grants_by_recipient,
+            recipient(old.as_ref()),
+            recipient(new),
+            key,
+        );
         dirty
     }
 
     fn set_acceptance(&mut self, key: &ObjectKey, new: Option<Acceptance>) -> Dirty {
         let mut dirty = Dirty::default();
         let old = replace_in(&mut self.acceptances, key, new);
-        let new = self.acceptances.get(&key.namespace).and_then(|acceptances| acceptances.get(&key.name));
+        let new = self
+            .acceptances
+            .get(&key.namespace)
+            .and_then(|acceptances| acceptances.get(&key.name));
         if old.as_ref() == new {
             return dirty;
         }
@@ -303,7 +364,11 @@ impl World {
         };
         let (old_grant, new_grant) = (grant(old.as_ref()), grant(new));
         for grant in [&old_grant, &new_grant].into_iter().flatten() {
-            if self.grants.get(&grant.namespace).is_some_and(|grants| grants.contains_key(&grant.name)) {
+            if self
+                .grants
+                .get(&grant.namespace)
+                .is_some_and(|grants| grants.contains_key(&grant.name))
+            {
                 dirty.namespace(&grant.namespace);
             }
         }
@@ -314,7 +379,12 @@ impl World {
     fn set_posture(&mut self, key: &ObjectKey, new: Option<ObservedPosture>) -> Dirty {
         let mut dirty = Dirty::default();
         let old = replace_in(&mut self.postures, key, new);
-        if old.as_ref() != self.postures.get(&key.namespace).and_then(|postures| postures.get(&key.name)) {
+        if old.as_ref()
+            != self
+                .postures
+                .get(&key.namespace)
+                .and_then(|postures| postures.get(&key.name))
+        {
             dirty.namespace(&key.namespace);
         }
         dirty
@@ -322,9 +392,11 @@ impl World {
 
     fn set_policy(&mut self, key: &ObjectKey, new: Option<ObservedPolicy>) -> Dirty {
         let mut dirty = Dirty::default();
-        let was_breached = self.breached(&key.namespace);
         let old = replace_in(&mut self.policies, key, new);
-        let new = self.policies.get(&key.namespace).and_then(|policies| policies.get(&key.name));
+        let new = self
+            .policies
+            .get(&key.namespace)
+            .and_then(|policies| policies.get(&key.name));
         if old.as_ref() == new {
             return dirty;
         }
@@ -334,14 +406,17 @@ impl World {
                 dirty.namespace(source);
             }
         }
-        self.mark_breach(&mut dirty, &key.namespace, was_breached);
+        self.mark_breach(&mut dirty, &key.namespace);
         dirty
     }
 
     fn set_timer(&mut self, key: &ObjectKey, new: Option<ObservedTimer>) -> Dirty {
         let mut dirty = Dirty::default();
         let old = replace_in(&mut self.timers, key, new);
-        let new = self.timers.get(&key.namespace).and_then(|timers| timers.get(&key.name));
+        let new = self
+            .timers
+            .get(&key.namespace)
+            .and_then(|timers| timers.get(&key.name));
         if old.as_ref() != new {
             dirty.namespace(&key.namespace);
             for timer in [old.as_ref(), new].into_iter().flatten() {
@@ -355,11 +430,15 @@ impl World {
 
     fn set_pod(&mut self, key: &ObjectKey, new: Option<ObservedPod>) -> Dirty {
         let mut dirty = Dirty::default();
-        let was_breached = self.breached(&key.namespace);
         let old = replace_in(&mut self.pods, key, new);
-        if old.as_ref() != self.pods.get(&key.namespace).and_then(|pods| pods.get(&key.name)) {
+        if old.as_ref()
+            != self
+                .pods
+                .get(&key.namespace)
+                .and_then(|pods| pods.get(&key.name))
+        {
             dirty.namespace(&key.namespace);
-            self.mark_breach(&mut dirty, &key.namespace, was_breached);
+            self.mark_breach(&mut dirty, &key.namespace);
         }
         dirty
     }
@@ -367,7 +446,11 @@ impl World {
     fn set_addresses(&mut self, kind: Kind, key: ObjectKey, new: BTreeSet<IpAddr>) -> Dirty {
         let mut dirty = Dirty::default();
         let target = Target::new(kind, key);
-        let old = if new.is_empty() { self.addresses.remove(&target) } else { self.addresses.insert(target, new.clone()) };
+        let old = if new.is_empty() {
+            self.addresses.remove(&target)
+        } else {
+            self.addresses.insert(target, new.clone())
+        };
         if old.unwrap_or_default() != new {
             dirty.namespaces(self.grants.keys());
         }
@@ -391,10 +474,22 @@ impl World {
         }
     }
 
-    fn mark_breach(&self, dirty: &mut Dirty, namespace: &str, was_breached: bool) {
-        if was_breached != self.breached(namespace) {
+    fn mark_breach(&mut self, dirty: &mut Dirty, namespace: &str) {
+        let breached = self.pods_in(namespace).next().is_some()
+            || self
+                .policies_in(namespace)
+                .any(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out());
+        let changed = if breached {
+            self.breached.insert(namespace.to_owned())
+        } else {
+            self.breached.remove(namespace)
+        };
+        if changed {
             self.mark_neighbours(dirty, namespace);
-            let tenant = self.namespaces.get(namespace).and_then(|namespace| namespace.tenant.as_deref());
+            let tenant = self
+                .namespaces
+                .get(namespace)
+                .and_then(|namespace| namespace.tenant.as_deref());
             self.mark_siblings(dirty, tenant);
         }
     }
@@ -440,7 +535,10 @@ impl World {
 
     /// The grants of a namespace, by name.
     pub fn grants_in(&self, namespace: &str) -> impl Iterator<Item = &Grant> {
-        self.grants.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.grants
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// All grants, by namespace and name.
@@ -456,17 +554,29 @@ impl World {
 
     /// The grants of other namespaces that name this one as recipient.
     pub fn grants_to(&self, namespace: &str) -> impl Iterator<Item = &Grant> {
-        let keys = self.grants_by_recipient.get(namespace).into_iter().flatten();
-        keys.filter_map(|key| self.grant(key)).filter(move |grant| grant.meta.key.namespace != namespace)
+        let keys = self
+            .grants_by_recipient
+            .get(namespace)
+            .into_iter()
+            .flatten();
+        keys.filter_map(|key| self.grant(key))
+            .filter(move |grant| grant.meta.key.namespace != namespace)
     }
 
     /// The acceptances of a namespace, by name.
     pub fn acceptances_in(&self, namespace: &str) -> impl Iterator<Item = &Acceptance> {
-        self.acceptances.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.acceptances
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// The acceptances in `recipient` that name this grant, by name.
-    pub fn acceptances_of(&self, grant: &ObjectKey, recipient: &str) -> impl Iterator<Item = &Acceptance> {
+    pub fn acceptances_of(
+        &self,
+        grant: &ObjectKey,
+        recipient: &str,
+    ) -> impl Iterator<Item = &Acceptance> {
         let keys = self.acceptances_by_grant.get(grant).into_iter().flatten();
         keys.filter(move |key| key.namespace == recipient)
             .filter_map(|key| self.acceptances.get(&key.namespace)?.get(&key.name))
@@ -480,7 +590,10 @@ impl World {
 
     /// The policies of a namespace, ours and others, by name.
     pub fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedPolicy> {
-        self.policies.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.policies
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// A policy.
@@ -491,7 +604,10 @@ impl World {
 
     /// The Jobs under our label in a namespace, by name.
     pub fn timers_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedTimer> {
-        self.timers.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.timers
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// A timer.
@@ -502,7 +618,10 @@ impl World {
 
     /// The pods of a namespace that reach past network policies, by name.
     pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedPod> {
-        self.pods.get(namespace).into_iter().flat_map(BTreeMap::values)
+        self.pods
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// The addresses of the API server, as far as the cluster publishes them.
@@ -525,16 +644,35 @@ impl World {
     /// How many namespaces name a baseline and are enrolled.
     #[must_use]
     pub fn enrolled_on(&self, baseline: &str) -> usize {
-        let names = self.namespaces_by_baseline.get(baseline).into_iter().flatten();
-        names.filter(|name| self.namespaces.get(*name).is_some_and(|namespace| namespace.tenant.is_some())).count()
+        let names = self
+            .namespaces_by_baseline
+            .get(baseline)
+            .into_iter()
+            .flatten();
+        names
+            .filter(|name| {
+                self.namespaces
+                    .get(*name)
+                    .is_some_and(|namespace| namespace.tenant.is_some())
+            })
+            .count()
     }
 
     /// Whether something in the namespace reaches further than its grants: a policy that is not ours, or a pod past
     /// policies. Data could be relayed through it.
     #[must_use]
     pub fn breached(&self, namespace: &str) -> bool {
-        self.pods_in(namespace).next().is_some()
-            || self.policies_in(namespace).any(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out())
+        self.breached.contains(namespace)
+    }
+
+    /// The breached namespaces of a tenant, by name.
+    pub fn breached_of_tenant(&self, tenant: &str) -> impl Iterator<Item = &str> {
+        let of_tenant = move |name: &&String| {
+            self.namespaces
+                .get(*name)
+                .is_some_and(|namespace| namespace.tenant.as_deref() == Some(tenant))
+        };
+        self.breached.iter().filter(of_tenant).map(String::as_str)
     }
 }
 
@@ -561,7 +699,10 @@ fn replace<T>(map: &mut BTreeMap<String, T>, name: &str, new: Option<T>) -> Opti
 
 fn replace_in<T>(map: &mut ByNamespace<T>, key: &ObjectKey, new: Option<T>) -> Option<T> {
     match new {
-        Some(value) => map.entry(key.namespace.clone()).or_default().insert(key.name.clone(), value),
+        Some(value) => map
+            .entry(key.namespace.clone())
+            .or_default()
+            .insert(key.name.clone(), value),
         None => {
             let objects = map.get_mut(&key.namespace)?;
             let old = objects.remove(&key.name);
@@ -573,7 +714,12 @@ fn replace_in<T>(map: &mut ByNamespace<T>, key: &ObjectKey, new: Option<T>) -> O
     }
 }
 
-fn reindex<K: Ord, V: Ord + Clone>(index: &mut Index<K, V>, old: Option<K>, new: Option<K>, value: &V) {
+fn reindex<K: Ord, V: Ord + Clone>(
+    index: &mut Index<K, V>,
+    old: Option<K>,
+    new: Option<K>,
+    value: &V,
+) {
     if old == new {
         return;
     }
@@ -590,6 +736,18 @@ fn reindex<K: Ord, V: Ord + Clone>(index: &mut Index<K, V>, old: Option<K>, new:
     }
 }
 
+/// Whether a Service or EndpointSlice is the API server's.
+fn is_api_server(object: &DynamicObject) -> bool {
+    let label = object
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get("kubernetes.io/service-name"));
+    object.metadata.namespace.as_deref() == Some("default")
+        && (object.metadata.name.as_deref() == Some("kubernetes")
+            || label.is_some_and(|service| service == "kubernetes"))
+}
+
 /// The API server's addresses out of `default/kubernetes`; other objects of these kinds have none to tell.
 fn addresses(kind: Kind, data: &Value) -> BTreeSet<IpAddr> {
     let texts: Vec<&Value> = match kind {
@@ -601,7 +759,15 @@ fn addresses(kind: Kind, data: &Value) -> BTreeSet<IpAddr> {
             .filter_map(|endpoint| endpoint.get("addresses")?.as_array())
             .flatten()
             .collect(),
-        _ => data.pointer("/spec/clusterIPs").and_then(Value::as_array).into_iter().flatten().collect(),
+        _ => data
+            .pointer("/spec/clusterIPs")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .collect(),
     };
-    texts.into_iter().filter_map(|text| text.as_str()?.parse().ok()).collect()
+    texts
+        .into_iter()
+        .filter_map(|text| text.as_str()?.parse().ok())
+        .collect()
 }

@@ -86,7 +86,12 @@ pub(super) struct Deliberation {
 impl Deliberation {
     /// Begins at an instant.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, refusals: Vec::new(), ends: Vec::new(), next: Earliest::default() }
+        Self {
+            now,
+            refusals: Vec::new(),
+            ends: Vec::new(),
+            next: Earliest::default(),
+        }
     }
 
     /// A reason to stay closed.
@@ -108,7 +113,15 @@ impl Deliberation {
     /// The decision.
     pub fn conclude(self) -> Decision {
         let earliest = self.ends.into_iter().min_by_key(|end| (end.at, end.cause));
-        let end = if self.refusals.is_empty() { earliest } else { None };
-        Decision { refusals: self.refusals, end, next: self.next.instant() }
+        let end = if self.refusals.is_empty() {
+            earliest
+        } else {
+            None
+        };
+        Decision {
+            refusals: self.refusals,
+            end,
+            next: self.next.instant(),
+        }
     }
 }

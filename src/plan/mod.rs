@@ -77,7 +77,11 @@ impl GrantPlan {
     /// Whether every end of the path was read back as open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.ends.is_empty() && self.ends.iter().all(|(_, state)| matches!(state, PathState::Open { .. }))
+        !self.ends.is_empty()
+            && self
+                .ends
+                .iter()
+                .all(|(_, state)| matches!(state, PathState::Open { .. }))
     }
 }
 
@@ -129,7 +133,12 @@ pub fn plan(world: &World, unit: &Unit, now: Timestamp) -> Plan {
 
 fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) -> Plan {
     let (status, next) = planned.unzip();
-    Plan { unit: unit.clone(), namespace: None, statuses: status.into_iter().collect(), next: next.flatten() }
+    Plan {
+        unit: unit.clone(),
+        namespace: None,
+        statuses: status.into_iter().collect(),
+        next: next.flatten(),
+    }
 }
 
 fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
@@ -143,7 +152,11 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         for (end, state) in ends.iter().filter(|(end, _)| end.namespace == name) {
             next.note(state.next(), now);
             timers.extend(state.timer().map(|job| (end.name.clone(), job.clone())));
-            policies.extend(state.policy().map(|policy| (end.name.clone(), policy.clone())));
+            policies.extend(
+                state
+                    .policy()
+                    .map(|policy| (end.name.clone(), policy.clone())),
+            );
         }
         next.note(decision.next, now);
         ends
@@ -154,7 +167,11 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     for grant in world.grants_in(name) {
         let decision = decide(world, grant, now);
         let ends = stand(grant, &decision);
-        let planned = GrantPlan { name: grant.meta.key.name.clone(), decision, ends };
+        let planned = GrantPlan {
+            name: grant.meta.key.name.clone(),
+            decision,
+            ends,
+        };
         statuses.push(status::of_grant(world, grant, &planned, now));
         grants.push(planned);
     }
@@ -169,6 +186,17 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     }
 
     let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
-    let namespace = NamespacePlan { standing, grants, policies, timers, posture };
-    Plan { unit: Unit::Namespace(name.to_owned()), namespace: Some(namespace), statuses, next: next.instant() }
+    let namespace = NamespacePlan {
+        standing,
+        grants,
+        policies,
+        timers,
+        posture,
+    };
+    Plan {
+        unit: Unit::Namespace(name.to_owned()),
+        namespace: Some(namespace),
+        statuses,
+        next: next.instant(),
+    }
 }

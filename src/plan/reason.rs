@@ -478,7 +478,10 @@ impl Refusal {
 }
 
 fn names(categories: &BTreeSet<DataCategory>) -> String {
-    let names: Vec<String> = categories.iter().map(|category| format!("{category:?}")).collect();
+    let names: Vec<String> = categories
+        .iter()
+        .map(|category| format!("{category:?}"))
+        .collect();
     names.join(", ")
 }
 
@@ -583,14 +586,22 @@ impl Obstacle {
             ),
             Self::TimerRefused { message } => format!("its timer could not be stored: {message}"),
             Self::TimerSuspended { timer } => {
-                format!("Job {timer} is suspended; exempt Jobs labelled privacy.cloudnexus.io/managed-by from queueing")
+                format!(
+                    "Job {timer} is suspended; exempt Jobs labelled privacy.cloudnexus.io/managed-by from queueing"
+                )
             }
-            Self::TimerAltered { timer, what } => format!("Job {timer} was altered ({what}) and proves nothing"),
+            Self::TimerAltered { timer, what } => {
+                format!("Job {timer} was altered ({what}) and proves nothing")
+            }
             Self::TimerEnding => "its timer is ending".to_owned(),
             Self::TimerTooLong => "its timer is being set to its end".to_owned(),
-            Self::ClockSkew { what } => format!("clocks differ: {what}; no path opens until they agree"),
+            Self::ClockSkew { what } => {
+                format!("clocks differ: {what}; no path opens until they agree")
+            }
             Self::NameTaken { object } => {
-                format!("{object} is not ours and has the name that the path needs; its owner must remove it")
+                format!(
+                    "{object} is not ours and has the name that the path needs; its owner must remove it"
+                )
             }
             Self::PolicyPending => "its policy is being stored".to_owned(),
             Self::PolicyRefused { message } => format!("its policy could not be stored: {message}"),

@@ -51,7 +51,9 @@ impl Standing {
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Self::NotEnrolled | Self::Exempt => None,
-            Self::Terminating { tenant } | Self::Observing { tenant, .. } | Self::InForce { tenant, .. } => Some(tenant),
+            Self::Terminating { tenant }
+            | Self::Observing { tenant, .. }
+            | Self::InForce { tenant, .. } => Some(tenant),
         }
     }
 
@@ -59,9 +61,14 @@ impl Standing {
     #[must_use]
     pub fn floor(&self) -> Option<&BaselineTerms> {
         match self {
-            Self::Observing { floor: Floor::Readable(terms), .. } | Self::InForce { floor: Floor::Readable(terms), .. } => {
-                Some(terms)
+            Self::Observing {
+                floor: Floor::Readable(terms),
+                ..
             }
+            | Self::InForce {
+                floor: Floor::Readable(terms),
+                ..
+            } => Some(terms),
             _ => None,
         }
     }
@@ -76,8 +83,12 @@ impl Standing {
 /// How a namespace stands.
 #[must_use]
 pub fn standing(world: &World, name: &str) -> Standing {
-    let Some(namespace) = world.namespace(name) else { return Standing::NotEnrolled };
-    let Some(tenant) = namespace.tenant.clone() else { return Standing::NotEnrolled };
+    let Some(namespace) = world.namespace(name) else {
+        return Standing::NotEnrolled;
+    };
+    let Some(tenant) = namespace.tenant.clone() else {
+        return Standing::NotEnrolled;
+    };
     if is_exempt(world, name) {
         return Standing::Exempt;
     }
@@ -91,12 +102,22 @@ pub fn standing(world: &World, name: &str) -> Standing {
         None => Floor::Missing,
     };
     match namespace.stage() {
-        Stage::Observe => Standing::Observing { tenant, baseline, floor },
-        Stage::Enforce => Standing::InForce { tenant, baseline, floor },
+        Stage::Observe => Standing::Observing {
+            tenant,
+            baseline,
+            floor,
+        },
+        Stage::Enforce => Standing::InForce {
+            tenant,
+            baseline,
+            floor,
+        },
     }
 }
 
 /// `kube-*`, `default` and the operator's own namespace are never enrolled, whatever their labels say.
 fn is_exempt(world: &World, name: &str) -> bool {
-    name.starts_with("kube-") || name == "default" || world.settings().operator_namespace.as_deref() == Some(name)
+    name.starts_with("kube-")
+        || name == "default"
+        || world.settings().operator_namespace.as_deref() == Some(name)
 }
