@@ -1,0 +1,58 @@
+# The two commands: `make demo` and `make test`. Everything they need beyond Rust, Go and a C compiler is built once into
+# the user's cache (COVENANT_CACHE, or ~/.cache/covenant) and found again next time.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help demo test fast test-oldest tools bench mutants lint deny fmt crds cluster
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+demo: ## Tell the main job as a story, on a real API server (DEMO_FLAGS="--keep" leaves it running)
+	@echo "==> building the operator (release)"
+	@cargo build --release --locked --bin covenant
+	@cargo build --locked -p testbed --bins
+	@tools/build 1.36 etcd helm
+	@cargo run --quiet --locked -p testbed --bin demo -- --covenant target/release/covenant $(DEMO_FLAGS)
+
+test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
+	@echo "==> the oldest supported Kubernetes first: resources, guards and the main story"
+	@$(MAKE) --no-print-directory test-oldest
+	@echo "==> everything, on Kubernetes $${COVENANT_KUBERNETES:-1.36}"
+	cargo test --locked --workspace
+
+test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
+	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test operator_smoke
+
+fast: ## The one-minute loop: everything that needs no cluster
+	cargo test --locked --lib --test decision --test timers --test laws --test layering --test examples --test cli
+
+tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
+	@tools/build 1.36 1.33 etcd helm cyclonus
+
+bench: ## Measure against a raw client, interleaved; prints counts before times
+	@tools/build 1.36 etcd helm
+	@cargo build --release --locked --bin covenant
+	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
+
+mutants: ## Break the decision on purpose, and see every break caught
+	@tests/mutants/run
+
+lint: ## Formatting, clippy, the core without a client, licences and bans
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo check --locked --lib --no-default-features
+	@$(MAKE) --no-print-directory deny
+
+deny: ## Licences, bans and sources of dependencies; advisories where they are at hand
+	@tools/deny
+
+fmt: ## Format
+	cargo fmt --all
+
+crds: ## Write the generated CustomResourceDefinitions
+	cargo run --quiet --locked --no-default-features --bin covenant -- crds --dir crds
+
+cluster: tools ## Start a cluster with the chart installed, for trying things by hand
+	cargo run --quiet --locked -p testbed --bin testbed-cluster
