@@ -1,5 +1,7 @@
 //! Baselines, read.
 
+use std::sync::Arc;
+
 use kube::core::DynamicObject;
 
 use super::address::Cidr;
@@ -18,7 +20,8 @@ pub struct Baseline {
     /// Metadata.
     pub meta: Meta,
     /// The spec, if it could be read. Under a baseline without terms everything is denied and nothing opens.
-    pub terms: Validity<BaselineTerms>,
+    /// Shared, because every decision in every namespace on it reads it.
+    pub terms: Validity<Arc<BaselineTerms>>,
     /// The stored status.
     pub status: TenantBaselineStatus,
 }
@@ -73,7 +76,9 @@ impl Baseline {
     #[must_use]
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
-        let terms = read::<TenantBaselineSpec>(spec, "spec").and_then(terms);
+        let terms = read::<TenantBaselineSpec>(spec, "spec")
+            .and_then(terms)
+            .map(Arc::new);
         Self {
             meta,
             terms,

@@ -1,5 +1,7 @@
 //! Whether and how a namespace is enrolled.
 
+use std::sync::Arc;
+
 use crate::model::{BaselineTerms, Stage, World};
 
 /// How a namespace stands.
@@ -38,7 +40,7 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Floor {
     /// A readable baseline.
-    Readable(Box<BaselineTerms>),
+    Readable(Arc<BaselineTerms>),
     /// The baseline does not exist.
     Missing,
     /// The baseline could not be read.
@@ -97,7 +99,7 @@ pub fn standing(world: &World, name: &str) -> Standing {
     }
     let baseline = namespace.baseline.clone();
     let floor = match world.baseline(&baseline).map(|baseline| &baseline.terms) {
-        Some(Ok(terms)) => Floor::Readable(Box::new(terms.clone())),
+        Some(Ok(terms)) => Floor::Readable(Arc::clone(terms)),
         Some(Err(_)) => Floor::Invalid,
         None => Floor::Missing,
     };
