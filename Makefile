@@ -13,7 +13,7 @@ demo: ## Tell the main job as a story, on a real API server (DEMO_FLAGS="--keep"
 	@echo "==> building the operator (release)"
 	@cargo build --release --locked --bin covenant
 	@cargo build --locked -p testbed --bins
-	@tools/build 1.36 etcd helm
+	@tools/build 1.36 etcd helm cyclonus
 	@cargo run --quiet --locked -p testbed --bin demo -- --covenant target/release/covenant $(DEMO_FLAGS)
 
 test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
@@ -32,7 +32,7 @@ tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
 	@tools/build 1.36 1.33 etcd helm cyclonus
 
 bench: ## Measure against a raw client, interleaved; prints counts before times
-	@tools/build 1.36 etcd helm
+	@tools/build 1.36 etcd helm cyclonus
 	@cargo build --release --locked --bin covenant
 	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
 
