@@ -1,0 +1,74 @@
+//! What a cluster can be started with.
+//!
+//! May not: start anything.
+
+use crate::tools::Kubernetes;
+
+/// How to start a cluster. The default is what almost every test wants.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Which minor version; by default what `COVENANT_KUBERNETES` says.
+    pub kubernetes: Option<Kubernetes>,
+    /// Whether the API server writes an audit log. Turn it off to measure time.
+    pub audit: bool,
+    /// Whether to run the controller manager.
+    pub controller_manager: bool,
+    /// Further flags of the API server; a flag given here replaces the testbed's own of that name.
+    pub api_server_flags: Vec<String>,
+    /// Further flags of the controller manager, in the same way.
+    pub controller_manager_flags: Vec<String>,
+    /// Further flags of etcd, in the same way.
+    pub etcd_flags: Vec<String>,
+    /// Leaves the folder with logs and store where it is at the end.
+    pub keep_folder: bool,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            kubernetes: None,
+            audit: true,
+            controller_manager: true,
+            api_server_flags: Vec::new(),
+            controller_manager_flags: Vec::new(),
+            etcd_flags: Vec::new(),
+            keep_folder: false,
+        }
+    }
+}
+
+impl ClusterOptions {
+    /// The default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With a further flag of the API server.
+    #[must_use]
+    pub fn api_server_flag(mut self, flag: &str) -> Self {
+        self.api_server_flags.push(flag.to_owned());
+        self
+    }
+
+    /// Without the audit log.
+    #[must_use]
+    pub fn without_audit(mut self) -> Self {
+        self.audit = false;
+        self
+    }
+
+    /// Without the controller manager.
+    #[must_use]
+    pub fn without_controller_manager(mut self) -> Self {
+        self.controller_manager = false;
+        self
+    }
+
+    /// With this version of Kubernetes.
+    #[must_use]
+    pub fn kubernetes(mut self, version: Kubernetes) -> Self {
+        self.kubernetes = Some(version);
+        self
+    }
+}
