@@ -2,7 +2,7 @@
 //!
 //! May not: know a rule of NetworkPolicy. It writes the question down, and reads the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::{Context as _, bail};
@@ -169,10 +169,18 @@ impl Judge {
             .context("the questions cannot be written")?;
         let mut command = Command::new(tools::find_async(Tool::Cyclonus).await?);
         command
-            .args(["analyze", "--mode", "query-traffic", "--policy-path"])
+            .args(["analyze", "--mode", "parse,query-traffic", "--policy-path"])
             .arg(&policy_folder);
         command.arg("--traffic-path").arg(&questions);
         let output = run(command, "cyclonus analyze", "").await?.success()?;
+        // It skips what it cannot read, and would then find everything allowed.
+        let (read, written) = (
+            policies_read(&output.stdout),
+            policies.iter().map(name_of).collect(),
+        );
+        if read != written {
+            bail!("cyclonus read the policies {read:?}, but was given {written:?}");
+        }
         let verdicts = verdicts(&output.stdout);
         if verdicts.len() != traffic.len() {
             bail!(
@@ -183,6 +191,27 @@ impl Judge {
         }
         Ok(verdicts)
     }
+}
+
+/// The policies that it says it has read, as `namespace/name`: the first column of its first table.
+fn policies_read(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .take_while(|line| !line.starts_with("query traffic"))
+        .filter_map(|line| line.strip_prefix('|')?.split('|').next())
+        .map(str::trim)
+        .filter(|cell| cell.contains('/'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn name_of(policy: &Value) -> String {
+    let text = |field: &str| {
+        policy["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    format!("{}/{}", text("namespace"), text("name"))
 }
 
 /// The answers in order: each is a table whose last row says whether the connection is allowed.

@@ -42,7 +42,6 @@ pub(super) async fn listen(listener: TcpListener, shared: Arc<Shared>) {
             let service = service_fn(move |request| pass(Arc::clone(&shared), request));
             // An error here is a connection that one of the two sides gave up.
             let _ = hyper::server::conn::http1::Builder::new()
-                .half_close(true)
                 .serve_connection(TokioIo::new(connection), service)
                 .await;
         });

@@ -21,24 +21,36 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Some(arguments) = arguments()? else { return Ok(()) };
+    let Some(arguments) = arguments()? else {
+        return Ok(());
+    };
     let stage = Stage::new();
     stage.chapter("A cluster")?;
-    stage.say("etcd, kube-apiserver and kube-controller-manager on loopback; no nodes, no containers.")?;
+    stage.say(
+        "etcd, kube-apiserver and kube-controller-manager on loopback; no nodes, no containers.",
+    )?;
     let cluster = Cluster::given_or_start(ClusterOptions::new()).await?;
     stage.say("The chart: resources, guards, and the operator's rights.")?;
-    cluster.install_chart_with(&["--set", "replicaCount=0"]).await?;
+    cluster
+        .install_chart_with(&["--set", "replicaCount=0"])
+        .await?;
     let outcome = story::tell(&stage, &cluster, &arguments.covenant).await;
     if let Err(error) = &outcome {
         stage.say(&format!("The story broke off: {error:#}"))?;
     }
     if arguments.keep {
         stage.chapter("Yours now")?;
-        stage.say(&format!("export KUBECONFIG={}", cluster.admin().kubeconfig().display()))?;
-        stage.say("kubectl get covenant -A; kubectl get netpol,jobs -A; kubectl explain dsg.spec")?;
+        stage.say(&format!(
+            "export KUBECONFIG={}",
+            cluster.admin().kubeconfig().display()
+        ))?;
+        stage
+            .say("kubectl get covenant -A; kubectl get netpol,jobs -A; kubectl explain dsg.spec")?;
         stage.say("The operator is stopped. To run it: covenant run --kubeconfig $KUBECONFIG --listen 127.0.0.1:8080")?;
         stage.say("Ctrl-C ends the cluster and leaves nothing behind.")?;
-        tokio::signal::ctrl_c().await.context("Ctrl-C cannot be waited for")?;
+        tokio::signal::ctrl_c()
+            .await
+            .context("Ctrl-C cannot be waited for")?;
     } else if outcome.is_ok() {
         stage.say("The cluster is gone, and nothing is left of it. `make demo DEMO_FLAGS=--keep` leaves it to you.")?;
     }
@@ -58,12 +70,20 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                     "demo --covenant BINARY [--keep]\n\nTells the main job as a story.\n  --keep   leaves the cluster \
                      running afterwards, until Ctrl-C",
                 )?;
-                anyhow::ensure!(argument == "--help" || argument == "-h", "unknown argument {argument}");
+                anyhow::ensure!(
+                    argument == "--help" || argument == "-h",
+                    "unknown argument {argument}"
+                );
                 return Ok(None);
             }
         }
     }
-    let covenant = covenant.context("--covenant BINARY is missing: the operator's release binary")?;
-    anyhow::ensure!(covenant.exists(), "there is no binary {}", covenant.display());
+    let covenant =
+        covenant.context("--covenant BINARY is missing: the operator's release binary")?;
+    anyhow::ensure!(
+        covenant.exists(),
+        "there is no binary {}",
+        covenant.display()
+    );
     Ok(Some(Arguments { covenant, keep }))
 }

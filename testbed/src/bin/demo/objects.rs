@@ -23,9 +23,18 @@ pub fn namespace(name: &str, tenant: &str) -> String {
 }
 
 /// A vetted vendor, whose agreement ends then.
-pub fn vendor(name: &str, display_name: &str, cidr: &str, today: Timestamp, agreement_ends: &str) -> String {
+pub fn vendor(
+    name: &str,
+    display_name: &str,
+    cidr: &str,
+    today: Timestamp,
+    agreement_ends: &str,
+) -> String {
     let date = |days: i64| {
-        let instant = today.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(today).to_string();
+        let instant = today
+            .checked_add(SignedDuration::from_hours(24 * days))
+            .unwrap_or(today)
+            .to_string();
         instant.chars().take(10).collect::<String>()
     };
     format!(

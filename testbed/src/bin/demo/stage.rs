@@ -50,14 +50,33 @@ impl Stage {
     }
 
     /// Shows who may reach whom, before and after.
-    pub fn table(&self, title: &str, columns: &[&str], rows: &[(String, Vec<bool>)]) -> anyhow::Result<()> {
-        let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(title.chars().count());
-        let head: Vec<String> = columns.iter().map(|column| format!("{column:^8}")).collect();
+    pub fn table(
+        &self,
+        title: &str,
+        columns: &[&str],
+        rows: &[(String, Vec<bool>)],
+    ) -> anyhow::Result<()> {
+        let width = rows
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(title.chars().count());
+        let head: Vec<String> = columns
+            .iter()
+            .map(|column| format!("{column:^8}"))
+            .collect();
         self.line(&self.paint("1", &format!("  {title:<width$}  {}", head.join(" "))))?;
         for (name, cells) in rows {
             let cells: Vec<String> = cells
                 .iter()
-                .map(|&allowed| if allowed { self.paint("33", &format!("{:^8}", "yes")) } else { format!("{:^8}", "·") })
+                .map(|&allowed| {
+                    if allowed {
+                        self.paint("33", &format!("{:^8}", "yes"))
+                    } else {
+                        format!("{:^8}", "·")
+                    }
+                })
                 .collect();
             self.line(&format!("  {name:<width$}  {}", cells.join(" ")))?;
         }
@@ -65,7 +84,11 @@ impl Stage {
     }
 
     fn show(&self, who: &Identity, command: &str, output: &Output) -> anyhow::Result<()> {
-        self.line(&format!("{} {}", self.paint("1", &format!("$ {command}")), self.paint("2", &format!("# as {}", who.name()))))?;
+        self.line(&format!(
+            "{} {}",
+            self.paint("1", &format!("$ {command}")),
+            self.paint("2", &format!("# as {}", who.name()))
+        ))?;
         for line in output.stdout.lines() {
             self.line(&format!("  {line}"))?;
         }
@@ -76,7 +99,11 @@ impl Stage {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn line(&self, text: &str) -> anyhow::Result<()> {
