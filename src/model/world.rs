@@ -2,6 +2,8 @@
 //!
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

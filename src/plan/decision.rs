@@ -11,6 +11,8 @@ pub struct Decision {
     pub refusals: Vec<Refusal>,
     /// Where the path may be open: its end.
     pub end: Option<End>,
+    /// Every end that was found, earliest first, whether or not the path may be open: for explanations.
+    pub candidates: Vec<End>,
     /// The next instant at which this decision can change by time alone.
     pub next: Option<Timestamp>,
 }
@@ -112,15 +114,17 @@ impl Deliberation {
 
     /// The decision.
     pub fn conclude(self) -> Decision {
-        let earliest = self.ends.into_iter().min_by_key(|end| (end.at, end.cause));
+        let mut candidates = self.ends;
+        candidates.sort_by_key(|end| (end.at, end.cause));
         let end = if self.refusals.is_empty() {
-            earliest
+            candidates.first().copied()
         } else {
             None
         };
         Decision {
             refusals: self.refusals,
             end,
+            candidates,
             next: self.next.instant(),
         }
     }

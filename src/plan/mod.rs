@@ -31,7 +31,7 @@ pub use decision::{Decision, End, Outcome};
 pub use path::{PathEnd, PathState};
 pub use reason::{EndCause, Obstacle, Refusal};
 pub use sharing::decide;
-pub use standing::{Standing, standing};
+pub use standing::{Floor, Standing, standing};
 pub use timer::deadline_of;
 
 /// The plan of one unit.

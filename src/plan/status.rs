@@ -365,6 +365,7 @@ pub(super) fn of_processor(
             vendor::assessment(&mut deliberation, name, vendor);
             let Decision {
                 refusals,
+                candidates: _,
                 end,
                 next: instant,
             } = deliberation.conclude();

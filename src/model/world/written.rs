@@ -1,0 +1,74 @@
+//! What becomes of the World when one part of an object is written: a status, a timer's start.
+//!
+//! The World keeps what was read of an object, not the object, so these parts are set in place. Used where a cluster is
+//! only simulated; with a real one the watch brings the whole object.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::World;
+use crate::model::{Dirty, Kind, Target};
+
+impl World {
+    /// Takes in that the status of this object is now as given. Nothing happens where there is no such object, or its
+    /// kind has no status that the World reads.
+    pub fn take_status(&mut self, target: &Target, status: Value) -> Dirty {
+        let key = &target.key;
+        // The object with its new status; the kinds' statuses are of different types.
+        macro_rules! with_status {
+            ($object:expr) => {
+                $object.cloned().map(|mut object| {
+                    object.status = serde_json::from_value(status).unwrap_or_default();
+                    object
+                })
+            };
+        }
+        match target.kind {
+            Kind::Baseline => match with_status!(self.baselines.get(&key.name)) {
+                Some(object) => self.set_baseline(&key.name, Some(object)),
+                None => Dirty::default(),
+            },
+            Kind::Processor => match with_status!(self.processors.get(&key.name)) {
+                Some(object) => self.set_processor(&key.name, Some(object)),
+                None => Dirty::default(),
+            },
+            Kind::Prohibition => match with_status!(self.prohibitions.get(&key.name)) {
+                Some(object) => self.set_prohibition(&key.name, Some(object)),
+                None => Dirty::default(),
+            },
+            Kind::Grant => match with_status!(self.grant(key)) {
+                Some(object) => self.set_grant(key, Some(object)),
+                None => Dirty::default(),
+            },
+            Kind::Acceptance => {
+                let stored = self
+                    .acceptances
+                    .get(&key.namespace)
+                    .and_then(|acceptances| acceptances.get(&key.name));
+                match with_status!(stored) {
+                    Some(object) => self.set_acceptance(key, Some(object)),
+                    None => Dirty::default(),
+                }
+            }
+            Kind::Posture => match with_status!(self.posture(key)) {
+                Some(object) => self.set_posture(key, Some(object)),
+                None => Dirty::default(),
+            },
+            Kind::Namespace
+            | Kind::NetworkPolicy
+            | Kind::Job
+            | Kind::Pod
+            | Kind::EndpointSlice
+            | Kind::Service => Dirty::default(),
+        }
+    }
+
+    /// Takes in that a controller started this timer.
+    pub fn start_timer(&mut self, target: &Target, started: Timestamp) -> Dirty {
+        let Some(mut timer) = self.timer(&target.key).cloned() else {
+            return Dirty::default();
+        };
+        timer.started = Some(started);
+        self.set_timer(&target.key, Some(timer))
+    }
+}
