@@ -8,6 +8,9 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod cli;
 pub mod diff;
 pub mod model;
 pub mod plan;
+pub mod render;
+pub mod simulate;

@@ -1,1 +1,5 @@
-fn main() {}
+//! Runs the command line.
+
+fn main() -> std::process::ExitCode {
+    covenant::cli::run()
+}

@@ -1,0 +1,44 @@
+//! The command line.
+//!
+//! May not: decide. It reads arguments, files and the clock, and hands them on.
+
+pub mod crds;
+pub mod explain;
+pub mod files;
+pub mod plan;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "covenant", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what the manifests would come to at an instant: who may share what with whom, until when, and why not
+    Plan(plan::PlanArguments),
+    /// Tell the story of one object: every gate, every end, what happens next
+    Explain(explain::ExplainArguments),
+    /// Print the CustomResourceDefinitions
+    Crds(crds::CrdsArguments),
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Plan(arguments) => plan::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        Command::Crds(arguments) => crds::run(arguments).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,23 @@
+//! Views for people and programs: reports of a plan, the story of a grant, tables of who may reach whom.
+//!
+//! A view repeats what the World and the plan say, in an order that does not change from run to run. May not: decide, do
+//! I/O, or know whether a terminal reads it; styles are always there and taken off on the way out.
+
+mod gates;
+mod reach;
+mod report;
+mod story;
+mod table;
+mod text;
+
+pub use gates::Gate;
+pub use reach::{Party, PodAt, Probe, Verdict, reach, reach_table};
+pub use report::{
+    GrantReport, NamespaceReport, ObjectChange, PlanReport, Reason, Summary, VendorReport, report,
+};
+pub use story::{CandidateEnd, GateReport, PathReport, Story, story};
+pub use table::Table;
+pub use text::{plan_text, story_text};
+
+/// Version of what `-o json` and `-o yaml` print.
+pub const REPORT_API_VERSION: &str = "cli.privacy.cloudnexus.io/v1";
