@@ -3,7 +3,16 @@
 //! May not: hand out wildcards in disguise. The verbs on the virtual resource `tenants` are given by name, because
 //! authority that comes by a wildcard is none.
 
+use std::fmt::Debug;
+
 use anyhow::Context as _;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -89,7 +98,7 @@ impl Cluster {
         self.identity(user).await
     }
 
-    /// A user with a ClusterRole bound in one namespace, both made when missing.
+    /// A user with a ClusterRole bound in one namespace.
     ///
     /// # Errors
     /// When the binding cannot be made.
@@ -99,17 +108,14 @@ impl Cluster {
         role: &str,
         namespace: &str,
     ) -> anyhow::Result<Identity> {
-        let binding = binding(
-            "RoleBinding",
-            &format!("testbed-{user}-{role}"),
-            Some(namespace),
-            role,
-            &subject(user),
-        );
-        self.admin()
-            .apply_object(&binding)
-            .await
-            .with_context(|| format!("cannot bind {user} in {namespace}"))?;
+        let name = format!("testbed-{user}-{role}");
+        let binding = binding("RoleBinding", &name, role, user);
+        apply(
+            &Api::<RoleBinding>::namespaced(self.admin().client()?, namespace),
+            &name,
+            &binding,
+        )
+        .await?;
         self.identity(user).await
     }
 
@@ -126,13 +132,12 @@ impl Cluster {
         if !tenants.is_empty() {
             rule["resourceNames"] = json!(tenants);
         }
-        let scope = if tenants.is_empty() {
-            "all".to_owned()
-        } else {
-            tenants.join("-")
-        };
-        self.give(user, &format!("{user}-{verb}-{scope}"), &json!([rule]))
-            .await
+        self.give(
+            user,
+            &format!("{user}-{verb}-{}", scope(tenants)),
+            &json!([rule]),
+        )
+        .await
     }
 
     /// Ends an appointment made by [`Cluster::appoint`] with the same arguments.
@@ -140,17 +145,11 @@ impl Cluster {
     /// # Errors
     /// When the binding cannot be removed.
     pub async fn dismiss(&self, user: &str, verb: &str, tenants: &[&str]) -> anyhow::Result<()> {
-        let scope = if tenants.is_empty() {
-            "all".to_owned()
-        } else {
-            tenants.join("-")
-        };
-        let name = format!("testbed-{user}-{verb}-{scope}");
-        self.admin()
-            .kubectl(&["delete", "clusterrolebinding", &name])
-            .await?
-            .success()
-            .map(drop)
+        let name = format!("testbed-{user}-{verb}-{}", scope(tenants));
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.admin().client()?);
+        let gone = bindings.delete(&name, &DeleteParams::default()).await;
+        gone.map(drop)
+            .with_context(|| format!("cannot remove the binding {name}"))
     }
 
     /// Gives a user these RBAC rules cluster-wide, as a ClusterRole and a ClusterRoleBinding called `testbed-<name>`.
@@ -159,38 +158,82 @@ impl Cluster {
     /// When they cannot be made.
     pub async fn give(&self, user: &str, name: &str, rules: &Value) -> anyhow::Result<()> {
         let name = format!("testbed-{name}");
+        let client = self.admin().client()?;
         let role = json!({
             "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole",
             "metadata": { "name": name }, "rules": rules,
         });
-        let admin = self.admin();
-        admin
-            .apply_object(&role)
-            .await
-            .with_context(|| format!("cannot make the role {name}"))?;
-        let binding = binding("ClusterRoleBinding", &name, None, &name, &subject(user));
-        admin
-            .apply_object(&binding)
-            .await
-            .with_context(|| format!("cannot bind {user} to {name}"))
+        apply(&Api::<ClusterRole>::all(client.clone()), &name, &role).await?;
+        let binding = binding("ClusterRoleBinding", &name, &name, user);
+        apply(&Api::<ClusterRoleBinding>::all(client), &name, &binding).await
     }
 
-    /// Binds a user to a ClusterRole that is there, cluster-wide.
+    /// Binds a user to a ClusterRole that is there, cluster-wide. A ServiceAccount is bound by its user name.
     ///
     /// # Errors
     /// When the binding cannot be made.
     pub async fn bind_cluster_role(&self, user: &str, role: &str) -> anyhow::Result<()> {
-        let binding = binding(
-            "ClusterRoleBinding",
-            &format!("testbed-{user}-{role}"),
-            None,
-            role,
-            &subject(user),
-        );
-        self.admin()
-            .apply_object(&binding)
+        let name = format!("testbed-{user}-{role}");
+        let binding = binding("ClusterRoleBinding", &name, role, user);
+        apply(
+            &Api::<ClusterRoleBinding>::all(self.admin().client()?),
+            &name,
+            &binding,
+        )
+        .await
+    }
+}
+
+impl Identity {
+    /// Whether RBAC gives this identity a verb on a tenant, asked at cluster scope as the guards ask. A guard also
+    /// asks for [`names::VERB_NEVER_GRANTED`], to tell an appointment from a wildcard.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn has_verb(&self, verb: &str, tenant: &str) -> anyhow::Result<bool> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(names::AUTHORITY_GROUP.to_owned()),
+                    resource: Some(names::AUTHORITY_RESOURCE.to_owned()),
+                    name: Some(tenant.to_owned()),
+                    verb: Some(verb.to_owned()),
+                    version: Some("*".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client()?);
+        let answer = reviews
+            .create(&PostParams::default(), &review)
             .await
-            .with_context(|| format!("cannot bind {user} to {role}"))
+            .context("RBAC does not answer")?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+}
+
+async fn apply<K>(api: &Api<K>, name: &str, object: &Value) -> anyhow::Result<()>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let done = api
+        .patch(
+            name,
+            &PatchParams::apply("testbed").force(),
+            &Patch::Apply(object),
+        )
+        .await;
+    done.map(drop)
+        .with_context(|| format!("cannot make the {} {name}", object["kind"]))
+}
+
+fn scope(tenants: &[&str]) -> String {
+    if tenants.is_empty() {
+        "all".to_owned()
+    } else {
+        tenants.join("-")
     }
 }
 
@@ -204,18 +247,10 @@ fn platform_rules() -> Value {
     ])
 }
 
-fn subject(user: &str) -> Value {
-    json!({ "apiGroup": RBAC, "kind": "User", "name": user })
-}
-
-fn binding(kind: &str, name: &str, namespace: Option<&str>, role: &str, subject: &Value) -> Value {
-    let mut metadata = json!({ "name": name });
-    if let Some(namespace) = namespace {
-        metadata["namespace"] = json!(namespace);
-    }
+fn binding(kind: &str, name: &str, role: &str, user: &str) -> Value {
     json!({
-        "apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata,
+        "apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": { "name": name },
         "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": role },
-        "subjects": [subject],
+        "subjects": [{ "apiGroup": RBAC, "kind": "User", "name": user }],
     })
 }

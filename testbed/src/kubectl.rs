@@ -93,6 +93,13 @@ impl Identity {
     pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
         let program = tools::find_async(Tool::Kubectl).await?;
         let mut command = Command::new(program);
+        // Ports come back with another cluster behind them, so what is remembered of one must end with it; and
+        // nobody's personal defaults have a say.
+        let cache = self.kubeconfig().with_file_name("kubectl-cache");
+        command
+            .arg("--cache-dir")
+            .arg(cache)
+            .env("KUBECTL_KUBERC", "false");
         command
             .arg("--kubeconfig")
             .arg(self.kubeconfig())

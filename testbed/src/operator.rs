@@ -212,7 +212,15 @@ impl Operator {
     /// # Errors
     /// When it has not ended after ten seconds; it is killed then.
     pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
-        tokio::task::block_in_place(|| self.process.stop(Duration::from_secs(10)))
+        self.process.ask_to_end()?;
+        let ended = eventually(
+            "the operator has ended",
+            Duration::from_secs(10),
+            async || self.process.ended(),
+        )
+        .await;
+        self.process.kill();
+        ended.with_context(|| format!("the operator's last words:\n{}", self.tail(40)))
     }
 
     /// Stops its clock (SIGSTOP).

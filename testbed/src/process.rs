@@ -189,28 +189,12 @@ impl Process {
         Killer(Arc::clone(&self.inner))
     }
 
-    /// Asks it to end (SIGTERM), and kills it when it has not within `patience`.
+    /// Asks it to end (SIGTERM). It does not wait.
     ///
     /// # Errors
-    /// When it had to be killed.
-    pub fn stop(&self, patience: Duration) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
-        let end = Instant::now() + patience;
-        loop {
-            if let Some(status) = self.ended() {
-                self.kill();
-                return Ok(status);
-            }
-            if Instant::now() >= end {
-                self.kill();
-                bail!(
-                    "{} did not end within {patience:?} of being asked; its last words:\n{}",
-                    self.name,
-                    self.tail(20)
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// When it no longer runs.
+    pub fn ask_to_end(&self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)
     }
 
     /// Stops the clock of the program (SIGSTOP): its sockets stay open, and it does nothing.

@@ -140,3 +140,125 @@ async fn a_podless_job_closes_a_network_policy_and_everything_is_on_record() {
             .all(|event| event.revision > before)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_parts_can_be_killed_paused_and_doubled() {
+    let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
+    let admin = cluster.admin();
+    let another = cluster.another_api_server().await.unwrap();
+    another
+        .admin()
+        .kubectl(&["create", "namespace", "acme"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    admin.get(&["namespace", "acme"]).await.unwrap();
+
+    cluster.kill_api_server().unwrap();
+    assert!(
+        !admin
+            .kubectl(&["get", "namespaces"])
+            .await
+            .unwrap()
+            .is_success()
+    );
+    another.admin().get(&["namespaces"]).await.unwrap();
+    cluster.start_api_server().await.unwrap();
+    admin.get(&["namespaces"]).await.unwrap();
+
+    // Its controllers do nothing while their clock stands still, and catch up after.
+    cluster.pause_controller_manager().unwrap();
+    admin
+        .kubectl(&["create", "namespace", "globex"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let account = || async {
+        admin
+            .get(&["serviceaccount", "default", "-n", "globex"])
+            .await
+    };
+    always("no account is made", Duration::from_millis(500), || async {
+        account().await.is_err()
+    })
+    .await
+    .unwrap();
+    cluster.resume_controller_manager().unwrap();
+    eventually("the account is made", Duration::from_secs(30), account)
+        .await
+        .unwrap();
+
+    let ended = testbed::operator::Operator::start(
+        &cluster,
+        Path::new("/bin/false"),
+        admin.kubeconfig(),
+        testbed::operator::OperatorOptions::default(),
+    )
+    .unwrap();
+    let error = format!("{:#}", ended.wait_ready().await.unwrap_err());
+    assert!(error.contains("has ended"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authority_comes_by_appointment() {
+    let cluster = Cluster::start(ClusterOptions::new().without_audit())
+        .await
+        .unwrap();
+    cluster
+        .admin()
+        .kubectl(&["create", "namespace", "acme"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let platform = cluster.platform_engineer().await.unwrap();
+    let officer = cluster.officer().await.unwrap();
+    let tenant = cluster.tenant_admin("acme").await.unwrap();
+    let other = cluster.second_tenant_admin("acme").await.unwrap();
+    let gitops = cluster.gitops().await.unwrap();
+    let local = cluster.namespace_cluster_admin("acme").await.unwrap();
+    cluster
+        .appoint("acme-officer", "revoke", &["acme"])
+        .await
+        .unwrap();
+    let named = cluster.identity("acme-officer").await.unwrap();
+    let may = async |who: &testbed::Identity, verb: &str, tenant: &str| {
+        who.has_verb(verb, tenant).await.unwrap()
+    };
+    assert!(may(&platform, "administer", "acme").await);
+    assert!(!may(&platform, "revoke", "acme").await);
+    assert!(!may(&platform, "never-granted", "acme").await);
+    assert!(may(&officer, "revoke", "acme").await);
+    assert!(may(&named, "revoke", "acme").await);
+    assert!(!may(&named, "revoke", "globex").await);
+    cluster
+        .dismiss("acme-officer", "revoke", &["acme"])
+        .await
+        .unwrap();
+    eventually("the dismissal is known", Duration::from_secs(5), || async {
+        !may(&named, "revoke", "acme").await
+    })
+    .await
+    .unwrap();
+    for wildcard in [&gitops, cluster.admin()] {
+        assert!(
+            may(wildcard, "never-granted", "acme").await,
+            "{}",
+            wildcard.name()
+        );
+    }
+    for confined in [&tenant, &other, &local] {
+        assert!(
+            !may(confined, "revoke", "acme").await,
+            "{}",
+            confined.name()
+        );
+        confined
+            .get(&["networkpolicies", "-n", "acme"])
+            .await
+            .unwrap();
+    }
+    assert!(cluster.audit().is_err());
+}
