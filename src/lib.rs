@@ -11,6 +11,8 @@ pub mod api;
 pub mod cli;
 pub mod diff;
 pub mod model;
+#[cfg(feature = "operator")]
+pub mod operator;
 pub mod plan;
 pub mod render;
 pub mod simulate;

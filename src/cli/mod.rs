@@ -6,6 +6,8 @@ pub mod crds;
 pub mod explain;
 pub mod files;
 pub mod plan;
+#[cfg(feature = "operator")]
+pub mod run;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator
+    #[cfg(feature = "operator")]
+    Run(run::RunArguments),
     /// Show what the manifests would come to at an instant: who may share what with whom, until when, and why not
     Plan(plan::PlanArguments),
     /// Tell the story of one object: every gate, every end, what happens next
@@ -33,6 +38,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
+        #[cfg(feature = "operator")]
+        Command::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Crds(arguments) => crds::run(arguments).map(|()| ExitCode::SUCCESS),

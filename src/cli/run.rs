@@ -1,0 +1,70 @@
+//! `covenant run`: the operator.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::operator::{self, Options};
+
+/// Arguments of `covenant run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Kubeconfig; without it the pod's service account, or your own configuration
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// The operator's own namespace, which is never enrolled
+    #[arg(long, env = "POD_NAMESPACE", default_value = "covenant-system")]
+    namespace: String,
+    /// How log lines look; text on a terminal and JSON elsewhere when absent. RUST_LOG filters them
+    #[arg(long)]
+    log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Runs the operator.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends by itself.
+pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
+    let on_terminal = if std::io::stderr().is_terminal() {
+        LogFormat::Text
+    } else {
+        LogFormat::Json
+    };
+    let format = arguments.log_format.unwrap_or(on_terminal);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=warn"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    let options = Options {
+        kubeconfig: arguments.kubeconfig.clone(),
+        listen: arguments.listen,
+        namespace: arguments.namespace.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be built")?;
+    runtime.block_on(operator::run(options))?;
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! What is counted and measured. Labels are bounded: reasons, categories, kinds and verbs, never names.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit as MetricUnit};
+
+use super::clock;
+use super::error::Category;
+use crate::diff::Change;
+use crate::model::{Kind, Unit};
+use crate::plan::{Outcome, Plan};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CategoryLabel {
+    category: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabel {
+    kind: &'static str,
+    verb: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+/// The metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    summaries: Arc<Mutex<BTreeMap<Unit, Summary>>>,
+    open_paths: Gauge,
+    grants: Family<StateLabel, Gauge>,
+    refused: Family<ReasonLabel, Gauge>,
+    next_close: Gauge,
+    errors: Family<CategoryLabel, Counter>,
+    closes_late: Counter,
+    writes: Family<WriteLabel, Counter>,
+    plans: Counter,
+    plan_seconds: Histogram,
+    world: Family<KindLabel, Gauge>,
+    violations: Counter,
+    synced: Gauge,
+}
+
+/// What the last plan of a unit said, kept small.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Summary {
+    open: i64,
+    states: BTreeMap<&'static str, i64>,
+    refused: BTreeMap<&'static str, i64>,
+    next_close: Option<Timestamp>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("covenant");
+        let open_paths = Gauge::default();
+        registry.register("open_paths", "Paths read back as open", open_paths.clone());
+        let grants = Family::default();
+        registry.register("grants", "Grants by state", grants.clone());
+        let refused = Family::default();
+        registry.register(
+            "refused_grants",
+            "Closed grants by their first reason",
+            refused.clone(),
+        );
+        let next_close = Gauge::default();
+        registry.register_with_unit(
+            "next_close",
+            "Until the next path closes; absent paths: -1",
+            MetricUnit::Seconds,
+            next_close.clone(),
+        );
+        let errors = Family::default();
+        registry.register(
+            "reconcile_errors",
+            "Writes that failed, by category",
+            errors.clone(),
+        );
+        let closes_late = Counter::default();
+        registry.register(
+            "closes_late",
+            "Paths that still stood more than two seconds after their end",
+            closes_late.clone(),
+        );
+        let writes = Family::default();
+        registry.register("writes", "Writes that went through", writes.clone());
+        let plans = Counter::default();
+        registry.register("plans", "Plans made", plans.clone());
+        let plan_seconds = Histogram::new(exponential_buckets(0.000_05, 4.0, 10));
+        registry.register(
+            "plan_duration_seconds",
+            "Time to make one plan",
+            plan_seconds.clone(),
+        );
+        let world = Family::default();
+        registry.register(
+            "world_objects",
+            "Objects in the picture of the cluster",
+            world.clone(),
+        );
+        let violations = Counter::default();
+        registry.register(
+            "lint_violations",
+            "Findings of the linter that stopped a plan",
+            violations.clone(),
+        );
+        let synced = Gauge::default();
+        registry.register("synced", "1 once every kind was listed", synced.clone());
+        Self {
+            registry: Arc::new(registry),
+            summaries: Arc::default(),
+            open_paths,
+            grants,
+            refused,
+            next_close,
+            errors,
+            closes_late,
+            writes,
+            plans,
+            plan_seconds,
+            world,
+            violations,
+            synced,
+        }
+    }
+}
+
+impl Metrics {
+    /// Takes in a plan.
+    pub fn planned(&self, plan: &Plan, seconds: f64) {
+        self.plans.inc();
+        self.plan_seconds.observe(seconds);
+        let Some(namespace) = &plan.namespace else {
+            return;
+        };
+        let mut summary = Summary::default();
+        for grant in &namespace.grants {
+            let open = grant.is_open();
+            let state = match grant.decision.outcome() {
+                Outcome::Permitted if open => "open",
+                Outcome::Permitted => "opening",
+                Outcome::Waiting => "waiting",
+                Outcome::Ended => "ended",
+                Outcome::Refused => "refused",
+            };
+            *summary.states.entry(state).or_default() += 1;
+            if open {
+                summary.open += 1;
+                let end = grant.decision.end.map(|end| end.at);
+                summary.next_close = [summary.next_close, end].into_iter().flatten().min();
+            }
+            if let Some(first) = grant.decision.refusals.first() {
+                *summary.refused.entry(first.name()).or_default() += 1;
+            }
+        }
+        let mut summaries = self
+            .summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if summary == Summary::default() {
+            summaries.remove(&plan.unit);
+        } else {
+            summaries.insert(plan.unit.clone(), summary);
+        }
+    }
+
+    /// Takes in a write that went through. Counts a close that came late.
+    pub fn wrote(&self, change: &Change, sent: Timestamp) {
+        let label = WriteLabel {
+            kind: change.target.kind.as_str(),
+            verb: change.action.verb(),
+        };
+        self.writes.get_or_create(&label).inc();
+        if change
+            .due
+            .is_some_and(|due| sent.duration_since(due).as_secs() >= 2)
+        {
+            self.closes_late.inc();
+        }
+    }
+
+    /// Takes in a write that failed.
+    pub fn failed(&self, category: Category) {
+        self.errors
+            .get_or_create(&CategoryLabel {
+                category: category.as_str(),
+            })
+            .inc();
+    }
+
+    /// Takes in findings of the linter.
+    pub fn violated(&self, findings: usize) {
+        self.violations
+            .inc_by(u64::try_from(findings).unwrap_or(u64::MAX));
+    }
+
+    /// Takes in how many objects of a kind the World has.
+    pub fn counted(&self, kind: Kind, objects: usize) {
+        self.world
+            .get_or_create(&KindLabel {
+                kind: kind.as_str(),
+            })
+            .set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// Takes in that every kind was listed.
+    pub fn synced(&self) {
+        self.synced.set(1);
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.summarise();
+        let mut text = String::new();
+        if let Err(error) = encode(&mut text, &self.registry) {
+            text.clear();
+            // Writing to a string does not fail.
+            let _ = write!(text, "# metrics could not be encoded: {error}");
+        }
+        text
+    }
+
+    fn summarise(&self) {
+        let summaries = self
+            .summaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut whole = Summary::default();
+        for summary in summaries.values() {
+            whole.open += summary.open;
+            for (state, count) in &summary.states {
+                *whole.states.entry(state).or_default() += count;
+            }
+            for (reason, count) in &summary.refused {
+                *whole.refused.entry(reason).or_default() += count;
+            }
+            whole.next_close = [whole.next_close, summary.next_close]
+                .into_iter()
+                .flatten()
+                .min();
+        }
+        drop(summaries);
+        self.open_paths.set(whole.open);
+        for state in ["open", "opening", "waiting", "ended", "refused"] {
+            let count = whole.states.get(state).copied().unwrap_or_default();
+            self.grants.get_or_create(&StateLabel { state }).set(count);
+        }
+        self.refused.clear();
+        for (reason, count) in whole.refused {
+            self.refused
+                .get_or_create(&ReasonLabel { reason })
+                .set(count);
+        }
+        self.next_close.set(
+            whole
+                .next_close
+                .map_or(-1, |next| next.duration_since(clock::now()).as_secs()),
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! The shell: watches → World → plan → check → diff → writes → statuses. Every await of the program is here.
+//!
+//! May not: look at a domain fact. What is decided is decided in the plan.
+
+mod clock;
+mod engine;
+mod error;
+mod events;
+mod execute;
+mod feed;
+mod metrics;
+mod schedule;
+mod server;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch as flag};
+use tokio::task::JoinSet;
+
+use crate::model::{Kind, Settings};
+
+pub use clock::now;
+pub use error::{Category, RunError, WriteError};
+
+/// Messages of all streams that may wait for the engine. A full channel makes the streams wait, not the memory grow.
+const WAITING: usize = 4096;
+
+/// How the operator is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Kubeconfig; without it the pod's service account, or the user's own configuration.
+    pub kubeconfig: Option<PathBuf>,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// The operator's own namespace.
+    pub namespace: String,
+}
+
+/// Runs the operator until it is told to stop.
+///
+/// # Errors
+/// When the cluster cannot be configured, the address is taken, or a part of the operator ends by itself.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    let client = client(options.kubeconfig).await?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|source| RunError::Listen {
+            address: options.listen,
+            source,
+        })?;
+    let (stop, stopped) = flag::channel(false);
+    let health = server::Health::default();
+    health.beat();
+    let settings = Settings {
+        operator_namespace: Some(options.namespace),
+    };
+    let engine = engine::Engine::new(client.clone(), settings, health.clone());
+
+    let (listener_of_streams, told) = mpsc::channel(WAITING);
+    let mut parts = JoinSet::new();
+    for kind in Kind::ALL {
+        let stream = watch::watch(client.clone(), kind, listener_of_streams.clone());
+        parts.spawn(async move {
+            stream.await;
+            "watch"
+        });
+    }
+    drop(listener_of_streams);
+    parts.spawn(async move {
+        match server::serve(listener, health).await {
+            Ok(()) => "server",
+            Err(error) => {
+                tracing::error!(%error, "the server failed");
+                "server"
+            }
+        }
+    });
+    let mut running = tokio::spawn(engine.run(told, stopped));
+    tracing::info!(listen = %options.listen, version = env!("CARGO_PKG_VERSION"), "started");
+
+    tokio::select! {
+        signal = asked_to_stop() => signal.map_err(RunError::Signals)?,
+        part = parts.join_next() => return Err(RunError::Ended(part.and_then(Result::ok).unwrap_or("part"))),
+        _ = &mut running => return Err(RunError::Ended("engine")),
+    }
+    // The engine is the only receiver; if it is gone there is nothing left to stop.
+    let _ = stop.send(true);
+    let finished = tokio::time::timeout(std::time::Duration::from_secs(10), running).await;
+    tracing::info!(in_time = finished.is_ok(), "stopped");
+    Ok(())
+}
+
+/// A client that does not retry by itself: the schedule decides what is tried again, and closing is never held up behind
+/// minutes of somebody else's patience.
+///
+/// # Errors
+/// When there is no configuration, or it does not make a client.
+pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, RunError> {
+    // Already installed when a client was made before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let read =
+                Kubeconfig::read_from(path).map_err(|error| RunError::Config(Box::new(error)))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| RunError::Config(Box::new(error)))?
+        }
+        None => Config::infer()
+            .await
+            .map_err(|error| RunError::Config(Box::new(error)))?,
+    };
+    config.default_retry = false;
+    Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
+}
+
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

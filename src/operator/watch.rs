@@ -1,0 +1,87 @@
+//! One watch stream a kind. Each feeds both the World and the queue, so that what caused a plan is in the World that the
+//! plan reads.
+//!
+//! May not: interpret an object, or drop one.
+
+use futures::StreamExt as _;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Client, ResourceExt as _};
+use tokio::sync::mpsc::Sender;
+
+use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
+use crate::model::Kind;
+
+/// A watch that neither delivers nor closes is given up this many seconds after it began, plus five. It bounds how long
+/// a revocation can go unnoticed behind a dead connection; the price is one request a kind in that time.
+const WATCH_SECONDS: u32 = 45;
+
+/// What a stream says about a kind.
+#[derive(Debug)]
+pub enum Told {
+    /// A new list begins.
+    ListBegins,
+    /// An object of the list.
+    Listed(Box<DynamicObject>),
+    /// The list is complete: what it lacks is not there.
+    ListComplete,
+    /// An object is new or changed.
+    Changed(Box<DynamicObject>),
+    /// An object is gone.
+    Gone(Box<DynamicObject>),
+}
+
+/// Watches a kind until nobody listens.
+pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
+    let resource = kind.api_resource();
+    let everywhere = Api::<DynamicObject>::all_with(client.clone(), &resource);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let (api, config) = match kind {
+        Kind::Job => (
+            everywhere,
+            config.labels(&format!("{LABEL_MANAGED_BY}={MANAGED_BY_COVENANT}")),
+        ),
+        // Finished pods send nothing; the World forgets all but those that reach past policies.
+        Kind::Pod => (
+            everywhere,
+            config.fields("status.phase!=Succeeded,status.phase!=Failed"),
+        ),
+        Kind::EndpointSlice => {
+            let api = Api::namespaced_with(client, "default", &resource);
+            (api, config.labels("kubernetes.io/service-name=kubernetes"))
+        }
+        Kind::Service => (
+            Api::namespaced_with(client, "default", &resource),
+            config.fields("metadata.name=kubernetes"),
+        ),
+        _ => (everywhere, config),
+    };
+    let mut stream = watcher(api, config).default_backoff().boxed();
+    while let Some(event) = stream.next().await {
+        let told = match event {
+            Ok(watcher::Event::Init) => Told::ListBegins,
+            Ok(watcher::Event::InitApply(object)) => Told::Listed(Box::new(object)),
+            Ok(watcher::Event::InitDone) => Told::ListComplete,
+            Ok(watcher::Event::Apply(object)) => Told::Changed(Box::new(object)),
+            Ok(watcher::Event::Delete(object)) => Told::Gone(Box::new(object)),
+            Err(error) => {
+                tracing::warn!(%kind, error = %error, "watch failed; it is tried again. is the kind installed, and may the service account watch it?");
+                continue;
+            }
+        };
+        tracing::trace!(%kind, object = ?name(&told), "told");
+        if listener.send((kind, told)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn name(told: &Told) -> Option<String> {
+    match told {
+        Told::Listed(object) | Told::Changed(object) | Told::Gone(object) => {
+            Some(object.name_any())
+        }
+        Told::ListBegins | Told::ListComplete => None,
+    }
+}
