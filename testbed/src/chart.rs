@@ -3,6 +3,7 @@
 //! May not: know what is in the chart. It tells kinds from the rest, and waits until the guards answer.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -35,14 +36,14 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/covenant")
 }
 
-/// Renders the chart with these further arguments of helm (`--set` and the like).
+/// Renders a chart with these further arguments of helm (`--set` and the like).
 ///
 /// # Errors
 /// When helm refuses it.
-pub async fn render(arguments: &[&str]) -> anyhow::Result<Rendered> {
+pub async fn render(chart: &Path, arguments: &[&str]) -> anyhow::Result<Rendered> {
     let helm = tools::find_async(Tool::Helm).await?;
     let mut command = Command::new(helm);
-    command.args(["template", RELEASE]).arg(folder()).args([
+    command.args(["template", RELEASE]).arg(chart).args([
         "--namespace",
         NAMESPACE,
         "--include-crds",
@@ -82,7 +83,15 @@ impl Cluster {
     /// # Errors
     /// As there.
     pub async fn install_chart_with(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let rendered = render(arguments).await?;
+        self.install_chart_from(&folder(), arguments).await
+    }
+
+    /// As [`Cluster::install_chart`], of a chart that is elsewhere.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn install_chart_from(&self, chart: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+        let rendered = render(chart, arguments).await?;
         self.apply_kinds(&rendered.kinds).await?;
         let namespace =
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
@@ -104,7 +113,11 @@ impl Cluster {
         self.apply_list(&without_workload)
             .await
             .context("the chart is refused")?;
-        self.wait_for_guards(&rendered.rest).await
+        self.wait_for_guards().await?;
+        if rendered.rest.iter().any(is_enrolment_guard) {
+            self.wait_for_enrolment_guard().await?;
+        }
+        Ok(())
     }
 
     /// Applies CustomResourceDefinitions and waits until they are served.
@@ -143,24 +156,46 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Waits until the guards among these objects are live: each ValidatingAdmissionPolicy has been read and type-checked
-    /// by the API server, and, where the enrolment guard is there, an enrolment by someone without authority is refused.
+    /// Waits until every ValidatingAdmissionPolicy that is stored now is in force. A policy of our own, made after them
+    /// and removed again, tells: an API server takes up all that it has seen at once.
     ///
     /// # Errors
-    /// When they are not live within half a minute.
-    pub async fn wait_for_guards(&self, objects: &[Value]) -> anyhow::Result<()> {
-        let named = |kind: &str| -> Vec<String> {
-            let of_kind = objects.iter().filter(|object| object["kind"] == kind);
-            of_kind
-                .filter_map(|object| object["metadata"]["name"].as_str())
-                .map(str::to_owned)
-                .collect()
-        };
-        let policies = named("ValidatingAdmissionPolicy");
-        if policies.iter().any(|name| name.contains("enrolment")) {
-            self.wait_for_enrolment_guard().await?;
-        }
-        Ok(())
+    /// When they are not in force within half a minute.
+    pub async fn wait_for_guards(&self) -> anyhow::Result<()> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("testbed-sentinel-{}-{number}", std::process::id());
+        let policy = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+            "metadata": { "name": name },
+            "spec": {
+                "matchConstraints": { "resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                    "resources": ["configmaps"], "resourceNames": [name],
+                }] },
+                "validations": [{ "expression": "false", "message": SENTINEL }],
+            },
+        });
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": { "name": name },
+            "spec": { "policyName": name, "validationActions": ["Deny"] },
+        });
+        self.apply_list(&[&policy, &binding])
+            .await
+            .context("no sentinel among the guards")?;
+        let probe = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": "default" },
+        });
+        let refused = self
+            .wait_until_refused("the guards are in force", &probe, SENTINEL)
+            .await;
+        let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings";
+        self.admin()
+            .kubectl(&["delete", kinds, &name])
+            .await?
+            .success()?;
+        refused
     }
 
     /// Waits until nobody can enrol a namespace by a wildcard, which is what the administrator of this testbed has.
@@ -171,25 +206,44 @@ impl Cluster {
         let probe = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": "testbed-probe", "labels": { names::LABEL_TENANT: "testbed" } },
-        })
-        .to_string();
+        });
+        self.wait_until_refused("the guard of enrolment refuses a wildcard", &probe, "")
+            .await
+    }
+
+    /// Waits until the administrator's creation of an object, as a dry run, is refused with these words.
+    ///
+    /// # Errors
+    /// When it is not within half a minute.
+    pub async fn wait_until_refused(
+        &self,
+        what: &str,
+        object: &Value,
+        words: &str,
+    ) -> anyhow::Result<()> {
+        let text = object.to_string();
         let arguments = ["create", "--dry-run=server", "-f", "-"];
-        eventually(
-            "the guard of enrolment refuses a wildcard",
-            Duration::from_secs(30),
-            || async {
-                let refusal = self
-                    .admin()
-                    .kubectl_with(&arguments, &probe)
-                    .await?
-                    .refusal()?;
-                // «Not yet synced» is a refusal too, and not the one we wait for.
-                if refusal.contains("not yet synced") || refusal.contains("not found") {
-                    bail!("{refusal}");
-                }
-                anyhow::Ok(())
-            },
-        )
+        eventually(what, Duration::from_secs(30), || async {
+            let refusal = self
+                .admin()
+                .kubectl_with(&arguments, &text)
+                .await?
+                .refusal()?;
+            // A guard whose parameters are not yet known refuses everything, which is not what is waited for.
+            if refusal.contains("not yet synced") || !refusal.contains(words) {
+                bail!("{refusal}");
+            }
+            anyhow::Ok(())
+        })
         .await
     }
+}
+
+const SENTINEL: &str = "the guards are in force";
+
+fn is_enrolment_guard(object: &Value) -> bool {
+    object["kind"] == "ValidatingAdmissionPolicy"
+        && object["metadata"]["name"]
+            .as_str()
+            .is_some_and(|name| name.contains("enrolment"))
 }

@@ -2,6 +2,33 @@
 //!
 //! May not: know what Covenant decides. It installs the chart and runs the binary as a user would; nothing here
 //! imports the operator, so that what a test sees is what the cluster shows.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use testbed::{Cluster, ClusterOptions, eventually};
+//!
+//! # async fn story(covenant: &str) -> anyhow::Result<()> {
+//! let cluster = Cluster::start(ClusterOptions::new()).await?;
+//! cluster.install_chart().await?;
+//! let platform = cluster.platform_engineer().await?;
+//! let operator = cluster.start_operator(covenant).await?;
+//!
+//! let before = cluster.etcd()?.revision().await?;
+//! platform.apply("{apiVersion: v1, kind: Namespace, metadata: {name: acme}}").await?.success()?;
+//! let tenant = cluster.tenant_admin("acme").await?;
+//! eventually("the path is open", Duration::from_secs(10), async || {
+//!     tenant.get(&["networkpolicy", "grant-vendor", "-n", "acme"]).await
+//! })
+//! .await?;
+//! operator.kill();
+//! let written = cluster.etcd()?.history_since(before).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tests of one file may share a cluster in a `static` `tokio::sync::OnceCell`: nothing drops it, and it ends with the
+//! process all the same.
 
 pub mod appointments;
 pub mod audit;
