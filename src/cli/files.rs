@@ -14,12 +14,12 @@ use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::names::GROUP;
+use crate::api::names::{GROUP, LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, MANAGED_BY_COVENANT};
 use crate::api::{
     DataHandlingPosture, DataProcessor, DataSharingGrant, SharingAcceptance, SharingProhibition,
     TenantBaseline,
 };
-use crate::model::{Kind, ObjectKey, Target};
+use crate::model::{Kind, ObjectKey, Settings, Target, World};
 use crate::simulate::uid_of;
 
 /// Larger files are not manifests.
@@ -146,6 +146,22 @@ fn collect(
 }
 
 impl Manifests {
+    /// The World of these objects. Of Jobs it knows the timers only.
+    #[must_use]
+    pub fn world(self) -> World {
+        let mut world = World::new(Settings::default());
+        for (kind, object) in self.objects {
+            let labels = object.metadata.labels.as_ref();
+            let ours = labels
+                .and_then(|labels| labels.get(LABEL_MANAGED_BY))
+                .is_some_and(|value| value == MANAGED_BY_COVENANT);
+            if kind != Kind::Job || ours {
+                world.apply(kind, object);
+            }
+        }
+        world
+    }
+
     fn problem(&mut self, file: &str, line: usize, message: String) {
         self.problems.push(Problem {
             file: file.to_owned(),
@@ -404,7 +420,7 @@ fn stored(kind: Kind, mut object: DynamicObject) -> DynamicObject {
     if kind == Kind::Namespace {
         let labels = metadata.labels.get_or_insert_default();
         labels
-            .entry(crate::api::names::LABEL_NAMESPACE_NAME.to_owned())
+            .entry(LABEL_NAMESPACE_NAME.to_owned())
             .or_insert_with(|| target.key.name.clone());
     }
     object

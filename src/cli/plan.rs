@@ -11,8 +11,7 @@ use serde::Serialize;
 
 use super::files::{self, Sources};
 use crate::api::WhenText;
-use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
-use crate::model::{Kind, Settings, World, time};
+use crate::model::time;
 use crate::render;
 use crate::simulate::{self, Converged};
 
@@ -103,17 +102,7 @@ pub fn converge(sources: &Sources, now: Timestamp) -> anyhow::Result<Converged> 
             }
         );
     }
-    let mut world = World::new(Settings::default());
-    for (kind, object) in manifests.objects {
-        let labels = object.metadata.labels.as_ref();
-        let ours = labels
-            .and_then(|labels| labels.get(LABEL_MANAGED_BY))
-            .is_some_and(|value| value == MANAGED_BY_COVENANT);
-        if kind != Kind::Job || ours {
-            world.apply(kind, object);
-        }
-    }
-    Ok(simulate::converge(world, now)?)
+    Ok(simulate::converge(manifests.world(), now)?)
 }
 
 /// Prints a report in the form that was asked for.
