@@ -159,6 +159,16 @@ impl AuditEvent {
         self.uri.contains("dryRun=All")
     }
 
+    /// Whether its answer goes on and on.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.verb == "watch"
+            || matches!(
+                self.subresource(),
+                "attach" | "exec" | "log" | "portforward" | "proxy"
+            )
+    }
+
     /// Whether it means to change what is stored. Questions that are asked by POST (access reviews, tokens) do not.
     #[must_use]
     pub fn is_mutating(&self) -> bool {
@@ -281,10 +291,8 @@ impl AuditLog {
             place += u64::try_from(length).context("a line beyond all measure")?;
             let event: AuditEvent =
                 serde_json::from_slice(&line).context("a line of the audit log is no event")?;
-            // A watch is counted when it begins.
-            let ended_watch =
-                event.verb == "watch" && event.stage == "ResponseComplete" && event.code() == 200;
-            if !ended_watch {
+            // What streams is written down when it begins and again when it ends; it is one request.
+            if !(event.is_streaming() && event.stage == "ResponseComplete") {
                 events.push(event);
             }
         }

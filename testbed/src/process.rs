@@ -25,7 +25,7 @@ echo "$program"
 exec >&2
 ( read -r nothing <&3; kill -KILL 0 ) &
 watch=$!
-exec 3<&-
+exec 3<&- 2>/dev/null
 wait "$program"
 status=$?
 kill -KILL "$watch"

@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{ListParams, PostParams, WatchParams};
 use kube::core::WatchEvent;
 use kube::{Api, Client};
+use testbed::audit::Counts;
 use testbed::process::Process;
 use testbed::proxy::{Fault, Moment, Proxy, Rule, Seen};
 use testbed::{Cluster, ClusterOptions, always, eventually, kubeconfig};
@@ -211,6 +212,12 @@ async fn the_proxy_freezes_and_cuts_watches() {
     )
     .await
     .unwrap();
+
+    // A watch is two lines of the audit log, when it begins and when it ends, and one request.
+    let counts = Counts::of(&cluster.audit().unwrap().all().await.unwrap());
+    let account = "system:serviceaccount:kube-system:default";
+    assert_eq!(counts.get(account, "watch", "namespaces"), 1, "{counts}");
+    assert_eq!(counts.get(account, "watch", "configmaps"), 1, "{counts}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
