@@ -20,6 +20,7 @@ use super::feed::Feed;
 use super::schedule::Schedule;
 use super::server::{HEARTBEAT_SECONDS, Health};
 use super::watch::Told;
+use crate::check::check;
 use crate::diff::{Action, Change, Urgency, diff};
 use crate::model::{Dirty, Kind, Settings, Target, Unit, World, WriteFailure};
 use crate::plan::{Plan, plan};
@@ -249,8 +250,7 @@ impl Engine {
 
     /// A plan that the linter refuses may still close.
     fn lint(&self, plan: &Plan, changes: &mut Vec<Change>, now: jiff::Timestamp) {
-        let violations: Vec<String> = Vec::new();
-        let _ = now;
+        let violations = check(plan, &self.world, now);
         if violations.is_empty() {
             return;
         }

@@ -163,6 +163,7 @@ fn approved_use(
     }
     let for_purpose: Vec<_> = for_tenant
         .iter()
+        .copied()
         .filter(|entry| entry.purposes.contains(&terms.purpose))
         .collect();
     if for_purpose.is_empty() {
@@ -170,15 +171,19 @@ fn approved_use(
             processor: processor(),
             purpose: terms.purpose,
         });
-        return;
     }
     let lacking = |approved: &BTreeSet<DataCategory>| -> BTreeSet<DataCategory> {
         terms.categories.difference(approved).copied().collect()
     };
-    let nearest = for_purpose
-        .iter()
-        .map(|entry| lacking(&entry.categories))
-        .min_by_key(BTreeSet::len);
+    // Where no entry has the purpose, the categories are still compared, so that every reason is told at once.
+    let nearest = if for_purpose.is_empty() {
+        &for_tenant
+    } else {
+        &for_purpose
+    }
+    .iter()
+    .map(|entry| lacking(&entry.categories))
+    .min_by_key(BTreeSet::len);
     if let Some(categories) = nearest.filter(|categories| !categories.is_empty()) {
         deliberation.refuse(Refusal::CategoryNotApproved {
             processor: processor(),
