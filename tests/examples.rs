@@ -1,4 +1,11 @@
 //! Every example tells the same story as its golden files. `UPDATE_GOLDENS=1` rewrites them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads its switches from the environment"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,11 @@
 //! The arrows of the architecture: `main → cli → operator → { render, check, diff, simulate } → plan → model → api`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads its switches from the environment"
+)]
 
 use std::path::{Path, PathBuf};
 

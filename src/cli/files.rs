@@ -189,6 +189,8 @@ impl Manifests {
                         .map_or(first_line, |line| first_line + line.saturating_sub(1));
                     let message = error.to_string();
                     let first = message.lines().next().unwrap_or("is not YAML");
+                    // It counts lines from the document's own beginning; ours are the file's.
+                    let first = first.split(" at line ").next().unwrap_or(first);
                     self.problem(file, line, format!("is not valid YAML: {first}"));
                     continue;
                 }
