@@ -5,6 +5,11 @@
 //!
 //! May not: interpret a value. What a spec means is decided in [`crate::model`], and only there.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a name and a type of its own"
+)]
+
 mod baseline;
 mod grant;
 pub mod names;

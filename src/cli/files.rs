@@ -25,18 +25,21 @@ use crate::simulate::uid_of;
 /// Larger files are not manifests.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Namespace of objects that name none, as for kubectl.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// Where manifests come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Sources {
     /// A file, a directory (its .yaml, .yml and .json files), or - for standard input. Give it as often as needed.
-    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true)]
+    #[arg(short = 'f', long = "filename", value_name = "PATH")]
     pub filenames: Vec<PathBuf>,
     /// Descend into directories.
     #[arg(short = 'R', long)]
     pub recursive: bool,
-    /// Namespace of objects that name none.
-    #[arg(short = 'n', long, default_value = "default")]
-    pub namespace: String,
+    /// Namespace of objects that name none: `default` for manifests, your kubeconfig's for a cluster.
+    #[arg(short = 'n', long)]
+    pub namespace: Option<String>,
 }
 
 /// What is wrong with a document.
@@ -70,6 +73,7 @@ pub struct Manifests {
 #[must_use]
 pub fn read(sources: &Sources) -> Manifests {
     let mut manifests = Manifests::default();
+    let namespace = sources.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     for path in &sources.filenames {
         if path.as_os_str() == "-" {
             let mut text = String::new();
@@ -78,7 +82,7 @@ pub fn read(sources: &Sources) -> Manifests {
                 .take(MOST_BYTES)
                 .read_to_string(&mut text)
             {
-                Ok(_) => manifests.read_text("-", &text, &sources.namespace),
+                Ok(_) => manifests.read_text("-", &text, namespace),
                 Err(error) => manifests.problem("-", 1, format!("cannot be read: {error}")),
             }
             continue;
@@ -98,7 +102,7 @@ pub fn read(sources: &Sources) -> Manifests {
         for file in files {
             let name = file.display().to_string();
             match read_file(&file) {
-                Ok(text) => manifests.read_text(&name, &text, &sources.namespace),
+                Ok(text) => manifests.read_text(&name, &text, namespace),
                 Err(error) => manifests.problem(&name, 1, format!("cannot be read: {error}")),
             }
         }

@@ -5,6 +5,8 @@
 pub mod crds;
 pub mod explain;
 pub mod files;
+#[cfg(feature = "operator")]
+pub mod live;
 pub mod plan;
 #[cfg(feature = "operator")]
 pub mod run;

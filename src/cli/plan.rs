@@ -87,6 +87,9 @@ pub fn run(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`run`].
 pub fn converge(sources: &Sources, now: Timestamp) -> anyhow::Result<Converged> {
+    if sources.filenames.is_empty() {
+        bail!("name manifests with -f: files, directories, or - for standard input");
+    }
     let manifests = files::read(sources);
     for problem in &manifests.problems {
         anstream::eprintln!("{problem}");
