@@ -44,7 +44,6 @@ impl Health {
 }
 
 /// The routes.
-#[must_use]
 pub fn router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
