@@ -436,13 +436,7 @@ async fn nobody_alters_a_timer_or_keeps_it_alive() {
                     r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x","uid":"x"}]}}"#,
                 ),
             ),
-            (
-                "start time",
-                patch(
-                    "status",
-                    r#"{"status":{"startTime":"2099-01-01T00:00:00Z"}}"#,
-                ),
-            ),
+            ("status", patch("status", r#"{"status":{"failed":7}}"#)),
             (
                 "label strip by status",
                 patch(
