@@ -119,7 +119,7 @@ fn fields_and_values_that_there_are_not_are_refused() {
 fn words_that_yaml_reads_as_something_else_are_refused_as_kubectl_refuses_them() {
     let namespace = |value: &str| NAMESPACE.replace("tenant: acme", &format!("tenant: {value}"));
     // Unquoted, these are a boolean and numbers, and labels are text.
-    for value in ["yes", "on", "True", "0755", "1e3", "12"] {
+    for value in ["yes", "on", "y", "True", "0755", "1e3", "1_000", "12", "~"] {
         refused(&namespace(value), &["metadata.labels"]);
     }
     let quoted = covenant(&["plan", "-f", "-"], &namespace("\"yes\""));
