@@ -26,7 +26,7 @@ test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
 	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test operator_smoke
 
 fast: ## The one-minute loop: everything that needs no cluster
-	cargo test --locked --lib --test decision --test timers --test laws --test layering --test examples --test cli
+	cargo test --locked --lib --test decision --test timers --test laws --test simulate --test check --test layering --test examples --test cli
 
 tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
 	@tools/build 1.36 1.33 etcd helm cyclonus
