@@ -249,3 +249,52 @@ fn a_status_or_posture_that_claims_what_was_not_read_back_is_caught() {
     caught(Rule::OpenNeedsReadBack, &plan, &fresh, now());
     caught(Rule::EnforcedNeedsReadBack, &plan, &fresh, now());
 }
+
+/// An end that moves, either way, while its path is open: whichever namespace is planned first, nothing the planner asks
+/// for on the way is refused, and the path settles on the new end.
+#[test]
+fn moving_an_end_while_its_path_is_open_passes_at_every_step() {
+    let acceptance = |not_after: &str| {
+        let mut manifests = manifests("two-namespaces");
+        let (kind, mut object) = manifests
+            .objects
+            .drain(..)
+            .find(|(kind, _)| *kind == covenant::model::Kind::Acceptance)
+            .unwrap();
+        object.data["spec"]["notAfter"] = not_after.into();
+        object.metadata.generation = Some(2);
+        (kind, object)
+    };
+    for backwards in [false, true] {
+        let mut world = converged("two-namespaces");
+        for not_after in [
+            "2026-12-10",
+            "2027-01-10",
+            "2026-12-02T00:00:01Z",
+            "2027-06-30",
+        ] {
+            let (kind, object) = acceptance(not_after);
+            world.apply(kind, object);
+            for number in 0..12 {
+                simulate::controllers(&mut world, now());
+                let mut units: Vec<Unit> = world.units().into_iter().collect();
+                if backwards {
+                    units.reverse();
+                }
+                for unit in units {
+                    let planned = plan(&world, &unit, now());
+                    assert_eq!(
+                        check(&planned, &world, now()),
+                        [],
+                        "{not_after} {unit} {number}"
+                    );
+                    simulate::step(&mut world, &unit, now(), number);
+                }
+            }
+            let settled = simulate::converge(world.clone(), now()).unwrap();
+            assert_eq!(settled.changes, [], "{not_after}");
+            let source = plan(&world, &Unit::Namespace("acme-web".to_owned()), now());
+            assert!(source.namespace.unwrap().grants[0].is_open(), "{not_after}");
+        }
+    }
+}
