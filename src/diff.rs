@@ -39,7 +39,7 @@ pub struct Change {
 /// The order of writes within a plan. Writes of one urgency do not depend on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Take a path away, or make its timer shorter.
+    /// Take a path away, then its timer; or make its timer shorter.
     Close,
     /// The floor: default deny and the baseline.
     Floor,
@@ -51,7 +51,7 @@ pub enum Urgency {
     Open,
     /// Postures.
     Report,
-    /// What is left over: timers of closed paths, the floor of namespaces that left.
+    /// What is left over: the floor and the posture of namespaces that left.
     Sweep,
 }
 
@@ -68,8 +68,8 @@ pub enum Action {
         /// The whole object; `metadata.uid` is set.
         body: Value,
     },
-    /// Server-side apply of the whole status, on the object with this uid and no other.
-    ApplyStatus {
+    /// Replace the whole status of the object with this uid and no other; what is absent is `null`.
+    ReplaceStatus {
         /// The object with its status; `metadata.uid` is set.
         body: Value,
     },
@@ -92,7 +92,7 @@ impl Action {
         match self {
             Self::Create { .. } => "create",
             Self::Apply { .. } => "apply",
-            Self::ApplyStatus { .. } => "status",
+            Self::ReplaceStatus { .. } => "status",
             Self::StripFinalizers { .. } => "strip",
             Self::Delete { .. } => "delete",
         }
@@ -276,7 +276,8 @@ fn timer_changes(
             continue;
         }
         changes.push(Change {
-            urgency: Urgency::Sweep,
+            // Its policy is gone; it must not wait behind thousands of openings.
+            urgency: Urgency::Close,
             action: Action::Delete {
                 uid: observed.meta.uid.clone(),
             },
@@ -366,7 +367,7 @@ fn status_change(planned: &StatusPlan) -> Change {
         } else {
             Urgency::Record
         },
-        action: Action::ApplyStatus { body },
+        action: Action::ReplaceStatus { body },
         target: target.clone(),
         manager: MANAGER_STATUS,
         why: "its status changed".to_owned(),
@@ -467,6 +468,14 @@ fn apply(
     why: &str,
 ) -> Change {
     let mut body = with_type(&target, json!(body));
+    if target.kind == Kind::NetworkPolicy {
+        // The create owns what it set, so an apply that leaves a direction out would not take it away.
+        for direction in ["ingress", "egress"] {
+            if body["spec"][direction].is_null() {
+                body["spec"][direction] = json!([]);
+            }
+        }
+    }
     body["metadata"]["uid"] = json!(uid);
     Change {
         urgency,

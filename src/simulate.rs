@@ -130,7 +130,7 @@ pub fn write(world: &mut World, change: &Change, now: Timestamp, number: usize) 
             carry_over(world, target, &mut body);
             store(world, target, body, change.manager);
         }
-        Action::ApplyStatus { body } => {
+        Action::ReplaceStatus { body } => {
             world.take_status(target, body.get("status").cloned().unwrap_or_default());
         }
         Action::Delete { .. } | Action::StripFinalizers { .. } => {

@@ -81,7 +81,7 @@ fn a_path_opens_only_after_its_end_was_stored_and_its_timer_ran() {
         })
     };
     let stored = position(
-        &|change| matches!(&change.action, Action::ApplyStatus { body } if body["status"]["closesAt"].is_string()),
+        &|change| matches!(&change.action, Action::ReplaceStatus { body } if body["status"]["closesAt"].is_string()),
     );
     assert!(stored < created(Kind::NetworkPolicy));
     assert!(created(Kind::Job) < created(Kind::NetworkPolicy));

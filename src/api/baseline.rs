@@ -214,13 +214,13 @@ pub struct BaselineGrants {
 #[serde(rename_all = "camelCase")]
 pub struct TenantBaselineStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// Namespaces that stand on it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub namespaces: Option<i64>,
     /// `Ready`: it was read and is the floor of the namespaces that name it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

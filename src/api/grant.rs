@@ -172,33 +172,33 @@ pub struct Revocation {
 #[serde(rename_all = "camelCase")]
 pub struct DataSharingGrantStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// Who receives, as `processor/NAME` or `namespace/NAME`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     #[schemars(length(max = 270))]
     pub recipient: Option<String>,
     /// The earliest end of all that must hold, stored before the path opens. Once it has passed, only a new generation
     /// of the grant opens it again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub closes_at: Option<WhenText>,
     /// What ends it: `WindowEnds`, `MaximumDurationReached`, `AgreementEnds`, `AssessmentLapses`, `CertificationLapses`
     /// or `AcceptanceEnds`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     #[schemars(length(max = 64))]
     pub closes_because: Option<String>,
     /// Every reason for which the path is closed, in a fixed order; the first is the reason of the condition `Open`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 32))]
     pub refusals: Vec<RefusalStatus>,
     /// The ends of the path that stand: one for a vendor, two for a namespace. Each has its own timer.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 2))]
     pub paths: Vec<PathStatus>,
     /// `Ready`: the grant is in the state that its spec and the rules call for (a grant that ended as planned is healthy).
     /// `Open`: the path stands in the cluster, as read back. `TrafficStopped`: after a close, whether anything still flows.
     /// `Reconciling` and `Stalled` as in kstatus.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -321,10 +321,10 @@ pub struct AcceptedSource {
 #[serde(rename_all = "camelCase")]
 pub struct SharingAcceptanceStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// `Ready`: whether a grant uses this acceptance; `Reconciling` and `Stalled` as in kstatus.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -46,16 +46,16 @@ pub struct DataHandlingPostureSpec {
     /// How many paths are open, of which `openPaths` lists the first 500 by name.
     pub open_path_count: i64,
     /// The open paths.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 500))]
     pub open_paths: Vec<OpenPath>,
     /// The next instant at which the answer changes by time alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub next_change_at: Option<WhenText>,
     /// What was there before enrolment, or reached this namespace past the guards, and survives: policies that reach
     /// further than the grants, pods on the host's network, node volumes, objects under our names. While `Enforce`d,
     /// any entry keeps `Enforced` False. In the stage `observe`, also what enforcement would cut.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 200))]
     pub findings: Vec<Finding>,
     /// How many findings there are, of which `findings` lists the first 200.
@@ -70,10 +70,10 @@ pub struct BaselineInForce {
     #[schemars(length(max = 253))]
     pub name: String,
     /// Its generation; absent when there is no such baseline.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub generation: Option<i64>,
     /// The written policy that it carries out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub policy_ref: Option<PolicyReference>,
 }
 
@@ -119,10 +119,10 @@ pub struct Finding {
 #[serde(rename_all = "camelCase")]
 pub struct DataHandlingPostureStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// `Ready`: compiled. `Enforced`: every policy was read back, and nothing that was found reaches further.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

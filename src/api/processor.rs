@@ -245,13 +245,13 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase")]
 pub struct DataProcessorStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// The earlier end of the agreements in force and of the assessment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub approved_until: Option<WhenText>,
     /// `Ready`: the object was read. `Approved`: an agreement is in force and the assessment counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -87,10 +87,10 @@ pub struct ProhibitedRecipients {
 #[serde(rename_all = "camelCase")]
 pub struct SharingProhibitionStatus {
     /// Generation of the spec that this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub observed_generation: Option<i64>,
     /// `Ready`: it binds. What of it could not be read binds everything, and the message says so.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -176,11 +176,11 @@ impl World {
     /// Every unit that there is something to plan for.
     #[must_use]
     pub fn units(&self) -> BTreeSet<Unit> {
-        let namespaces = self
-            .namespaces
-            .keys()
-            .map(|name| Unit::Namespace(name.clone()));
+        // A grant may be there before its namespace is: it is refused, and says so.
+        let with_grants = self.grants.keys();
+        let namespaces = self.namespaces.keys().chain(with_grants);
         namespaces
+            .map(|name| Unit::Namespace(name.clone()))
             .chain(self.processors.keys().cloned().map(Unit::Processor))
             .chain(self.prohibitions.keys().cloned().map(Unit::Prohibition))
             .chain(self.baselines.keys().cloned().map(Unit::Baseline))

@@ -157,7 +157,8 @@ impl Engine {
 
     fn take_written(&mut self, change: Change, written: Written) {
         let target = &change.target;
-        self.schedule.release(target);
+        self.schedule
+            .release(target, change.urgency == Urgency::Close, clock::now());
         let dirty = self.world.clear_failure(target);
         self.mark(dirty);
         let mut uid = None;

@@ -80,10 +80,17 @@ async fn request(client: &Client, change: &Change) -> Result<Written, kube::Erro
             .patch(name, &apply(), &Patch::Apply(body))
             .await
             .map(stored),
-        Action::ApplyStatus { body } => api
-            .patch_status(name, &apply(), &Patch::Apply(body))
-            .await
-            .map(stored),
+        // A merge patch, because an apply leaves standing what others own: a status that somebody forged before the guards
+        // stood is replaced whole, its conditions too, and what is absent is `null` in the body and goes.
+        Action::ReplaceStatus { body } => {
+            let params = PatchParams {
+                field_manager: Some(change.manager.to_owned()),
+                ..PatchParams::default()
+            };
+            api.patch_status(name, &params, &Patch::Merge(body))
+                .await
+                .map(stored)
+        }
         Action::StripFinalizers { uid } => {
             let patch = json!({ "metadata": { "uid": uid, "finalizers": null } });
             api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))

@@ -15,6 +15,11 @@ const LAST_PATIENCE: Duration = Duration::from_secs(300);
 /// Closing is tried again sooner than anything else.
 const LAST_PATIENCE_CLOSING: Duration = Duration::from_secs(5);
 
+/// Writes of one object in [`WINDOW`] beyond which it is left alone for the rest of it. Somebody who undoes what we write,
+/// or an apply that does not come to what was planned, costs this much and no more.
+const WRITES: u32 = 12;
+const WINDOW: SignedDuration = SignedDuration::from_secs(10);
+
 /// The schedule.
 #[derive(Debug, Default)]
 pub struct Schedule {
@@ -24,6 +29,8 @@ pub struct Schedule {
     alarms: BTreeSet<(Timestamp, Unit)>,
     alarm_of: BTreeMap<Unit, Timestamp>,
     holds: BTreeMap<Target, Hold>,
+    recent: BTreeMap<Target, (Timestamp, u32)>,
+    swept: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +136,24 @@ impl Schedule {
         until
     }
 
-    /// A write of this object went through.
-    pub fn release(&mut self, target: &Target) {
+    /// A write of this object went through. One that is written over and over is left alone for a while; closing never is.
+    pub fn release(&mut self, target: &Target, closing: bool, now: Timestamp) {
         self.holds.remove(target);
+        let is_over = |begun: Timestamp| now.duration_since(begun) >= WINDOW;
+        if self.swept.is_none_or(is_over) {
+            self.swept = Some(now);
+            self.recent.retain(|_, (begun, _)| !is_over(*begun));
+        }
+        let (begun, writes) = self.recent.entry(target.clone()).or_insert((now, 0));
+        if is_over(*begun) {
+            (*begun, *writes) = (now, 0);
+        }
+        *writes += 1;
+        if *writes >= WRITES && !closing {
+            let until = begun.checked_add(WINDOW).unwrap_or(now);
+            self.holds
+                .insert(target.clone(), Hold { failures: 0, until });
+        }
     }
 
     /// Until when the object is left alone, if it is now.
@@ -214,7 +236,7 @@ mod tests {
             last = wait;
         }
         assert!(last <= SignedDuration::from_secs(300 + 75));
-        schedule.release(&target);
+        schedule.release(&target, false, at(0));
         assert_eq!(schedule.held_until(&target, at(0)), None);
     }
 
@@ -234,5 +256,22 @@ mod tests {
         let target = Target::new(Kind::Job, ObjectKey::new("acme", "timer"));
         let until = schedule.hold(&target, false, Some(Duration::from_secs(120)), at(0));
         assert!(until >= at(120));
+    }
+
+    #[test]
+    fn an_object_that_is_written_over_and_over_is_left_alone_for_a_while_but_closing_is_not() {
+        let mut schedule = Schedule::default();
+        let target = Target::new(Kind::Posture, ObjectKey::new("acme", "current"));
+        for _ in 0..WRITES {
+            assert_eq!(schedule.held_until(&target, at(0)), None);
+            schedule.release(&target, false, at(0));
+        }
+        assert_eq!(schedule.held_until(&target, at(0)), Some(at(10)));
+        assert_eq!(schedule.held_until(&target, at(10)), None);
+        let path = Target::new(Kind::NetworkPolicy, ObjectKey::new("acme", "path"));
+        for _ in 0..2 * WRITES {
+            schedule.release(&path, true, at(0));
+        }
+        assert_eq!(schedule.held_until(&path, at(0)), None);
     }
 }

@@ -362,7 +362,7 @@ fn net(changes: &[Change]) -> (BTreeMap<String, Vec<ObjectChange>>, usize) {
         let target = &change.target;
         let before = effects.get(target).map(|(action, _)| *action);
         let effect = match (&change.action, before) {
-            (Action::ApplyStatus { .. }, _) => {
+            (Action::ReplaceStatus { .. }, _) => {
                 statuses.insert(target);
                 continue;
             }

@@ -268,7 +268,7 @@ async fn a_namespace_that_leaves_its_tenant_loses_what_we_made_and_nothing_else(
                 .stage
                 .cluster
                 .admin()
-                .get(&["netpol,jobs,postures", "-n", "leaves"])
+                .get(&["netpol,jobs,posture", "-n", "leaves"])
                 .await?;
             let names: Vec<&str> = left["items"]
                 .as_array()
@@ -367,4 +367,93 @@ async fn an_end_that_moves_re_times_the_same_timer_without_a_gap() {
                 && (event.key.contains("/moves/") && event.key.contains("grant-"))
         });
     assert_eq!(deleted.count(), 0, "neither policy nor timer was ever gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baseline_that_is_tightened_takes_away_what_it_gave() {
+    let tenant = shared().await.tenant("tightened").await;
+    let mut baseline = crate::stage::baseline("tight", "P90D");
+    apply(&tenant, &baseline).await;
+    let label = "privacy.cloudnexus.io/baseline=tight";
+    tenant
+        .stage
+        .engineer
+        .kubectl(&["label", "ns", "tightened", label])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let ingress = |present: bool| async move {
+        testbed::eventually(
+            "the floor is as the baseline says",
+            crate::stage::PATIENCE,
+            || async {
+                let admin = shared().await.cluster.admin();
+                let policy = admin
+                    .get(&["netpol", "covenant-baseline", "-n", "tightened"])
+                    .await?;
+                anyhow::ensure!(
+                    policy["spec"]["ingress"].is_array() == present,
+                    "{}",
+                    policy["spec"]
+                );
+                let posture = admin
+                    .get(&["posture", "current", "-n", "tightened"])
+                    .await?;
+                anyhow::ensure!(
+                    condition(&posture, "Enforced").0 == "True",
+                    "{}",
+                    posture["status"]
+                );
+                anyhow::Ok(())
+            },
+        )
+        .await
+        .unwrap();
+    };
+    ingress(true).await;
+    baseline["spec"]["network"]["sameTenant"] = json!("Deny");
+    apply(&tenant, &baseline).await;
+    ingress(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_was_forged_before_the_guards_stood_is_replaced_whole() {
+    let tenant = shared().await.tenant("forged").await;
+    tenant.grants(&tenant.grant("metrics", &in_days(30))).await;
+    tenant.open("metrics").await;
+    // Only who may enforce gets past the guard: an appointed forger stands for the time before it.
+    tenant
+        .stage
+        .cluster
+        .appoint("forger", "enforce", &[])
+        .await
+        .unwrap();
+    let rules = json!([{ "apiGroups": ["privacy.cloudnexus.io"], "resources": ["datasharinggrants", "datasharinggrants/status"], "verbs": ["get", "patch"] }]);
+    tenant
+        .stage
+        .cluster
+        .give("forger", "forger-statuses", &rules)
+        .await
+        .unwrap();
+    let forger = tenant.stage.cluster.identity("forger").await.unwrap();
+    let forged = r#"{"status":{"refusals":[{"reason":"Forged","message":"forged"}],"conditions":[{"type":"Forged","status":"True","reason":"Forged","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}"#;
+    let arguments = [
+        "patch",
+        "dsg",
+        "metrics",
+        "-n",
+        "forged",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        forged,
+    ];
+    forger.kubectl(&arguments).await.unwrap().success().unwrap();
+    let grant = tenant
+        .wait("metrics", |grant| {
+            !grant["status"].to_string().contains("Forged")
+        })
+        .await;
+    assert_eq!(condition(&grant, "Open").0, "True");
 }

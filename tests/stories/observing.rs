@@ -6,10 +6,13 @@ use testbed::eventually;
 use crate::stage::{PATIENCE, condition, in_days, namespace, shared, vendor};
 
 async fn posture(name: &str) -> serde_json::Value {
-    shared()
-        .await
+    let stage = shared().await;
+    let posture = stage
+        .cluster
+        .admin()
         .get(&["posture", "current", "-n", name])
-        .await
+        .await;
+    posture.unwrap_or_default()
 }
 
 async fn findings(name: &str) -> Vec<(String, String)> {
