@@ -221,6 +221,8 @@ impl World {
         };
         let (old_tenant, new_tenant) = (tenant(old.as_ref()), tenant(new));
         let moved = old_tenant != new_tenant
+            || old.as_ref().map(|namespace| &namespace.baseline)
+                != new.map(|namespace| &namespace.baseline)
             || old.as_ref().map(Namespace::stage) != new.map(Namespace::stage)
             || old.as_ref().map(|namespace| namespace.meta.deleting)
                 != new.map(|namespace| namespace.meta.deleting);

@@ -255,11 +255,6 @@ pub enum Refusal {
         /// Its name.
         namespace: String,
     },
-    /// The recipient's acceptance could not be read.
-    AcceptanceInvalid {
-        /// Namespace and name.
-        acceptance: String,
-    },
     /// The recipient's acceptance covers less.
     AcceptanceTooNarrow {
         /// Namespace and name.
@@ -324,7 +319,6 @@ impl Refusal {
             Self::RecipientOtherTenant { .. } => "RecipientOtherTenant",
             Self::RecipientNotInForce { .. } => "RecipientNotInForce",
             Self::NotAccepted { .. } => "NotAccepted",
-            Self::AcceptanceInvalid { .. } => "AcceptanceInvalid",
             Self::AcceptanceTooNarrow { .. } => "AcceptanceTooNarrow",
             Self::AcceptanceWithoutPorts { .. } => "AcceptanceWithoutPorts",
             Self::AcceptanceOver { .. } => "AcceptanceOver",
@@ -463,9 +457,6 @@ impl Refusal {
             Self::NotAccepted { namespace } => format!(
                 "namespace {namespace} has not agreed; it needs a SharingAcceptance that names this grant"
             ),
-            Self::AcceptanceInvalid { acceptance } => {
-                format!("SharingAcceptance {acceptance} cannot be read; its status says what to correct")
-            }
             Self::AcceptanceTooNarrow { acceptance, categories } => {
                 format!("SharingAcceptance {acceptance} does not accept {}", names(categories))
             }

@@ -282,8 +282,10 @@ pub(super) fn sufficient<'a>(
 
 fn shortcomings(acceptance: &Acceptance, terms: &GrantTerms, now: Timestamp) -> Vec<Refusal> {
     let name = acceptance.meta.key.to_string();
+    // One that cannot be read names no grant, so none is found by it; its own status says what to correct.
     let Ok(accepted) = &acceptance.terms else {
-        return vec![Refusal::AcceptanceInvalid { acceptance: name }];
+        let namespace = acceptance.meta.key.namespace.clone();
+        return vec![Refusal::NotAccepted { namespace }];
     };
     let mut refusals = Vec::new();
     let lacking: std::collections::BTreeSet<_> = terms

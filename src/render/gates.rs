@@ -134,7 +134,6 @@ impl Gate {
             | Refusal::RecipientOtherTenant { .. } => Self::Recipient,
             Refusal::RecipientNotInForce { .. } => Self::RecipientInForce,
             Refusal::NotAccepted { .. }
-            | Refusal::AcceptanceInvalid { .. }
             | Refusal::AcceptanceTooNarrow { .. }
             | Refusal::AcceptanceWithoutPorts { .. }
             | Refusal::AcceptanceOver { .. } => Self::Acceptance,
