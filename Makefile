@@ -37,7 +37,7 @@ bench: ## Measure against a raw client, interleaved; prints counts before times
 	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
 
 mutants: ## Break the decision on purpose, and see every break caught
-	@tests/mutants/run
+	cargo run --quiet --locked -p testbed --bin mutants
 
 lint: ## Formatting, clippy, the core without a client, licences and bans
 	cargo fmt --all --check
