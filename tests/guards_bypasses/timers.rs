@@ -447,11 +447,3 @@ async fn what_is_hung_on_a_path_does_not_keep_it_open() {
         .await
         .unwrap();
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "known gap: the collector deletes in the foreground, and no guard knows whose uid an owner reference names"]
-async fn what_is_hung_on_both_does_not_keep_the_path_open() {
-    closes_with_dependents_on("timer-both-hung-on", &["job", "networkpolicy"])
-        .await
-        .unwrap();
-}

@@ -125,3 +125,72 @@ async fn data_is_never_sold_and_the_refusal_has_a_name() {
         tenant.closed("metrics", "ForbiddenPurpose").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hung_on_a_path_and_on_its_timer_does_not_keep_it_open() {
+    let tenant = shared().await.tenant("hung-on").await;
+    tenant
+        .grants(&tenant.grant("metrics", &crate::stage::in_seconds(10)))
+        .await;
+    let grant = tenant.open("metrics").await;
+    let path = &grant["status"]["paths"][0];
+    let name = &path["networkPolicy"]["name"];
+    let gitops = tenant.stage.cluster.gitops().await.unwrap();
+    for (kind, version, uid) in [
+        ("Job", "batch/v1", &path["timer"]["uid"]),
+        (
+            "NetworkPolicy",
+            "networking.k8s.io/v1",
+            &path["networkPolicy"]["uid"],
+        ),
+    ] {
+        let dependent = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": format!("on-{}", kind.to_lowercase()), "namespace": "hung-on", "finalizers": ["acme.example/stay"],
+                "ownerReferences": [{ "apiVersion": version, "kind": kind, "name": name, "uid": uid, "blockOwnerDeletion": true }] }
+        });
+        gitops.apply_object(&dependent).await.unwrap();
+    }
+    let name = name.as_str().unwrap();
+    testbed::eventually(
+        "the path's policy is gone",
+        crate::stage::PATIENCE,
+        || async {
+            let left = tenant
+                .stage
+                .cluster
+                .admin()
+                .kubectl(&["get", "netpol", name, "-n", "hung-on"])
+                .await?;
+            anyhow::ensure!(!left.is_success(), "{left}");
+            anyhow::Ok(())
+        },
+    )
+    .await
+    .unwrap();
+    tenant
+        .wait("metrics", |grant| condition(grant, "Open").0 == "False")
+        .await;
+    for dependent in ["on-job", "on-networkpolicy"] {
+        let patch = r#"{"metadata":{"finalizers":null}}"#;
+        let arguments = [
+            "patch",
+            "configmap",
+            dependent,
+            "-n",
+            "hung-on",
+            "--type=merge",
+            "-p",
+            patch,
+        ];
+        tenant
+            .stage
+            .cluster
+            .admin()
+            .kubectl(&arguments)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+}
