@@ -125,19 +125,16 @@ impl Stream {
         world.remove(kind, &key)
     }
 
+    /// What the list lacks goes, our own writes too: one that was made after the list is told by the stream that
+    /// follows, and one that was undone before it would otherwise stay for good, because nobody tells of it again.
     fn complete(&mut self, world: &mut World, kind: Kind) -> Dirty {
         self.synced = true;
         self.deleted.clear();
         let list = self.list.take().unwrap_or_default();
+        self.written.retain(|key, _| list.contains(key));
         let mut dirty = Dirty::default();
         for key in world.keys(kind) {
-            // What we wrote after the list was made is told by the stream that follows it.
-            let later = self
-                .written
-                .get(&key)
-                .is_some_and(|&written| written > self.newest);
-            if !list.contains(&key) && !later {
-                self.written.remove(&key);
+            if !list.contains(&key) {
                 dirty.0.extend(world.remove(kind, &key).0);
             }
         }
@@ -162,4 +159,202 @@ fn uid_in<'a>(world: &'a World, target: &Target) -> Option<&'a str> {
         _ => None,
     };
     meta.map(|meta| meta.uid.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::Settings;
+
+    const KIND: Kind = Kind::NetworkPolicy;
+
+    /// A policy whose uid tells who made it, and whose one label tells which of its states this is.
+    fn policy(name: &str, uid: &str, version: u64) -> Box<DynamicObject> {
+        let object: Value = json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {
+                "name": name, "namespace": "acme", "uid": uid, "resourceVersion": version.to_string(),
+                "labels": { "state": format!("v{version}") }
+            },
+            "spec": { "podSelector": {} }
+        });
+        Box::new(serde_json::from_value(object).unwrap())
+    }
+
+    struct Fed {
+        feed: Feed,
+        world: World,
+    }
+
+    impl Fed {
+        /// A World whose first list of policies had these.
+        fn listed(policies: &[(&str, &str, u64)]) -> Self {
+            let mut fed = Self {
+                feed: Feed::default(),
+                world: World::new(Settings::default()),
+            };
+            fed.list(policies);
+            fed
+        }
+
+        fn list(&mut self, policies: &[(&str, &str, u64)]) {
+            self.told(Told::ListBegins);
+            for (name, uid, version) in policies {
+                self.told(Told::Listed(policy(name, uid, *version)));
+            }
+            self.told(Told::ListComplete);
+        }
+
+        fn told(&mut self, told: Told) -> Dirty {
+            self.feed.told(&mut self.world, KIND, told)
+        }
+
+        fn written(&mut self, name: &str, uid: &str, version: u64) -> Dirty {
+            self.feed
+                .written(&mut self.world, KIND, *policy(name, uid, version))
+        }
+
+        fn deleted(&mut self, name: &str, uid: &str) -> Dirty {
+            let target = Target::new(KIND, ObjectKey::new("acme", name));
+            self.feed.deleted(&mut self.world, &target, uid)
+        }
+
+        /// The state of a policy as the World has it.
+        fn state(&self, name: &str) -> Option<&str> {
+            let policy = self.world.policy(&ObjectKey::new("acme", name))?;
+            policy.labels.get("state").map(String::as_str)
+        }
+    }
+
+    #[test]
+    fn nothing_is_synced_before_every_kind_was_listed_to_its_end() {
+        let mut fed = Fed::listed(&[]);
+        for kind in Kind::ALL {
+            assert!(!fed.feed.is_synced());
+            fed.feed.told(&mut fed.world, kind, Told::ListBegins);
+            assert!(!fed.feed.is_synced());
+            fed.feed.told(&mut fed.world, kind, Told::ListComplete);
+        }
+        assert!(fed.feed.is_synced());
+    }
+
+    #[test]
+    fn an_answer_is_seen_before_the_stream_tells_of_it() {
+        let mut fed = Fed::listed(&[]);
+        assert!(!fed.written("path", "ours", 10).0.is_empty());
+        assert_eq!(fed.state("path"), Some("v10"));
+    }
+
+    #[test]
+    fn the_streams_echo_of_an_answer_changes_nothing() {
+        let mut fed = Fed::listed(&[]);
+        fed.written("path", "ours", 10);
+        assert!(
+            fed.told(Told::Changed(policy("path", "ours", 10)))
+                .0
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_stream_that_lags_behind_an_answer_does_not_bring_the_past_back() {
+        let mut fed = Fed::listed(&[("path", "ours", 5)]);
+        fed.written("path", "ours", 10);
+        fed.told(Told::Changed(policy("path", "ours", 8)));
+        assert_eq!(fed.state("path"), Some("v10"));
+        fed.told(Told::Changed(policy("path", "ours", 12)));
+        assert_eq!(fed.state("path"), Some("v12"));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_is_ignored() {
+        let mut fed = Fed::listed(&[("path", "ours", 5)]);
+        fed.told(Told::Changed(policy("path", "ours", 12)));
+        assert!(fed.written("path", "ours", 10).0.is_empty());
+        assert_eq!(fed.state("path"), Some("v12"));
+    }
+
+    #[test]
+    fn an_answer_about_an_object_that_is_gone_since_does_not_bring_it_back() {
+        let mut fed = Fed::listed(&[]);
+        fed.told(Told::Changed(policy("path", "ours", 10)));
+        fed.told(Told::Gone(policy("path", "ours", 11)));
+        assert!(fed.written("path", "ours", 10).0.is_empty());
+        assert_eq!(fed.state("path"), None);
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let mut fed = Fed::listed(&[("path", "ours", 9)]);
+        fed.written("path", "ours", 10);
+        assert_eq!(fed.state("path"), Some("v10"));
+    }
+
+    #[test]
+    fn what_we_deleted_is_gone_before_the_stream_tells_and_does_not_come_back_by_an_older_event() {
+        let mut fed = Fed::listed(&[("path", "ours", 5)]);
+        assert!(!fed.deleted("path", "ours").0.is_empty());
+        fed.told(Told::Changed(policy("path", "ours", 6)));
+        assert_eq!(fed.state("path"), None);
+        fed.told(Told::Gone(policy("path", "ours", 7)));
+        fed.told(Told::Changed(policy("path", "another", 8)));
+        assert_eq!(fed.state("path"), Some("v8"));
+    }
+
+    #[test]
+    fn a_delete_takes_nothing_that_was_made_anew_meanwhile() {
+        let mut fed = Fed::listed(&[("path", "another", 8)]);
+        assert!(fed.deleted("path", "ours").0.is_empty());
+        assert_eq!(fed.state("path"), Some("v8"));
+    }
+
+    #[test]
+    fn the_end_of_an_object_does_not_take_the_one_that_we_made_after_it() {
+        let mut fed = Fed::listed(&[("path", "old", 5)]);
+        fed.written("path", "ours", 10);
+        fed.told(Told::Gone(policy("path", "old", 9)));
+        assert_eq!(fed.state("path"), Some("v10"));
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_goes_and_what_it_has_changes_only_where_it_differs() {
+        let mut fed = Fed::listed(&[("stays", "a", 5), ("goes", "b", 6)]);
+        fed.told(Told::ListBegins);
+        assert!(fed.told(Told::Listed(policy("stays", "a", 5))).0.is_empty());
+        assert_eq!(
+            fed.state("goes"),
+            Some("v6"),
+            "not before the list is complete"
+        );
+        assert!(!fed.told(Told::ListComplete).0.is_empty());
+        assert_eq!((fed.state("stays"), fed.state("goes")), (Some("v5"), None));
+    }
+
+    #[test]
+    fn a_list_that_broke_off_takes_nothing_away() {
+        let mut fed = Fed::listed(&[("first", "a", 5), ("second", "b", 6)]);
+        fed.told(Told::ListBegins);
+        fed.told(Told::Listed(policy("first", "a", 5)));
+        fed.list(&[("second", "b", 6), ("first", "a", 5)]);
+        assert_eq!(
+            (fed.state("first"), fed.state("second")),
+            (Some("v5"), Some("v6"))
+        );
+    }
+
+    #[test]
+    fn a_write_of_ours_that_was_undone_before_a_new_list_does_not_stay() {
+        let mut fed = Fed::listed(&[("old", "a", 5)]);
+        fed.written("path", "ours", 10);
+        // Deleted at 11 while the stream was down; the new list is of 12, and its newest object of 5.
+        fed.list(&[("old", "a", 5)]);
+        assert_eq!(fed.state("path"), None);
+        // Had it been made after the list, the stream would tell of it now.
+        fed.told(Told::Changed(policy("path", "ours", 10)));
+        assert_eq!(fed.state("path"), Some("v10"));
+    }
 }
