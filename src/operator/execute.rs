@@ -106,8 +106,13 @@ async fn request(client: &Client, change: &Change) -> Result<Written, kube::Erro
                 propagation_policy: Some(PropagationPolicy::Background),
                 ..DeleteParams::default()
             };
-            let answer = api.delete(name, &params).await?;
-            Ok(answer.either(stored, |_| Written::Gone { uid: uid.clone() }))
+            let gone = || Written::Gone { uid: uid.clone() };
+            match api.delete(name, &params).await {
+                Ok(answer) => Ok(answer.either(stored, |_| gone())),
+                // The timer was first: a path has two that close it, and either may find it done.
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(gone()),
+                Err(error) => Err(error),
+            }
         }
     }
 }
@@ -126,11 +131,7 @@ fn refused(target: &Target, error: kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => WriteError::Refused {
             category: category(&status),
-            retry_after: status
-                .details
-                .as_ref()
-                .map(|details| Duration::from_secs(u64::from(details.retry_after_seconds)))
-                .filter(|wait| !wait.is_zero()),
+            retry_after: retry_after(&status),
             message: message(&status),
             target,
         },
@@ -139,6 +140,17 @@ fn refused(target: &Target, error: kube::Error) -> WriteError {
             source: Box::new(other),
         },
     }
+}
+
+/// How long the API server asks to be left alone. Where it sheds load it says so in a header that the client does not
+/// pass on, with a text that is no status; it never asks for less than a second.
+fn retry_after(status: &Status) -> Option<Duration> {
+    let seconds = status
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_seconds);
+    let least = u32::from(status.code == 429);
+    Some(Duration::from_secs(u64::from(seconds.max(least)))).filter(|wait| !wait.is_zero())
 }
 
 fn category(status: &Status) -> Category {

@@ -110,9 +110,10 @@ impl Default for Metrics {
         let plans = Counter::default();
         registry.register("plans", "Plans made", plans.clone());
         let plan_seconds = Histogram::new(exponential_buckets(0.000_05, 4.0, 10));
-        registry.register(
-            "plan_duration_seconds",
+        registry.register_with_unit(
+            "plan",
             "Time to make one plan",
+            MetricUnit::Seconds,
             plan_seconds.clone(),
         );
         let world = Family::default();

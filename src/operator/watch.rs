@@ -66,7 +66,14 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
             Ok(watcher::Event::Apply(object)) => Told::Changed(Box::new(object)),
             Ok(watcher::Event::Delete(object)) => Told::Gone(Box::new(object)),
             Err(error) => {
-                tracing::warn!(%kind, error = %error, "watch failed; it is tried again. is the kind installed, and may the service account watch it?");
+                match advice(&error) {
+                    Some(advice) => {
+                        tracing::error!(%kind, error = %error, advice, "this kind cannot be seen; it is tried again");
+                    }
+                    None => {
+                        tracing::warn!(%kind, error = %error, "watch failed; it is tried again")
+                    }
+                }
                 continue;
             }
         };
@@ -74,6 +81,25 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
         if listener.send((kind, told)).await.is_err() {
             return;
         }
+    }
+}
+
+/// What somebody has to do about it; nothing where it passes by itself.
+fn advice(error: &watcher::Error) -> Option<&'static str> {
+    let (watcher::Error::InitialListFailed(source)
+    | watcher::Error::WatchStartFailed(source)
+    | watcher::Error::WatchFailed(source)) = error
+    else {
+        return None;
+    };
+    match source {
+        kube::Error::Api(status) if status.is_not_found() => {
+            Some("the API server does not serve it: install the chart's definitions")
+        }
+        kube::Error::Api(status) if status.is_forbidden() => {
+            Some("the service account may not list and watch it: install the chart's roles")
+        }
+        _ => None,
     }
 }
 
