@@ -3,70 +3,53 @@
 //!
 //! May not: wait for a request. Everything that awaits the API server happens in tasks that report back.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use jiff::Timestamp;
 use kube::Client;
 use kube::api::DynamicObject;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::watch;
 
 use super::clock;
 use super::error::WriteError;
 use super::events::Herald;
 use super::execute::{self, Written};
 use super::feed::Feed;
+use super::patience::{Cause, Lane, Patience};
 use super::schedule::Schedule;
 use super::server::{HEARTBEAT_SECONDS, Health};
 use super::watch::Told;
+use super::writer::{Answer, Report, Writer, lane};
 use crate::check::check;
-use crate::diff::{Action, Change, Urgency, diff};
-use crate::model::{Dirty, Kind, Settings, Target, Unit, World, WriteFailure};
+use crate::diff::{Change, diff};
+use crate::model::{Dirty, Kind, Settings, Unit, World, WriteFailure};
 use crate::plan::{Plan, plan};
 
-/// Writes of one unit that are sent before it is planned again, so that a close never waits for thousands of openings.
+/// Writes of one unit that are sent before it is planned again.
 const ROUND: usize = 256;
-/// Requests under way at once.
-const REQUESTS: usize = 32;
-/// Requests for closing under way at once, beside the others.
-const CLOSING_REQUESTS: usize = 16;
-/// Requests of one unit under way at once.
-const UNIT_REQUESTS: usize = 16;
 /// Messages taken in before the engine plans: a burst becomes one plan.
 const BATCH: usize = 4096;
-
-/// What the tasks report to the engine.
-#[derive(Debug)]
-enum Report {
-    /// A write went through.
-    Written {
-        change: Box<Change>,
-        written: Written,
-    },
-    /// A write failed. For a name that was taken, what has it.
-    Failed {
-        change: Box<Change>,
-        error: WriteError,
-        holder: Option<Box<DynamicObject>>,
-    },
-    /// A round of a unit's writes is done.
-    Done { unit: Unit },
-}
+/// Seconds between two counts of the World's objects.
+const COUNT_SECONDS: u64 = 10;
+/// Time to plan before the engine takes in again what happened.
+const TURN: Duration = Duration::from_millis(50);
 
 /// The engine.
 pub struct Engine {
-    client: Client,
     herald: Herald,
     health: Health,
     world: World,
     feed: Feed,
     schedule: Schedule,
-    requests: Arc<Semaphore>,
-    closing: Arc<Semaphore>,
-    reports: Sender<Report>,
+    patience: Patience,
+    writer: Writer,
     inbox: Receiver<Report>,
     ready: bool,
+    /// Kinds whose number of objects may have changed since it was told last, at this instant.
+    to_count: BTreeSet<Kind>,
+    counted: Instant,
 }
 
 impl Engine {
@@ -76,16 +59,16 @@ impl Engine {
         let (reports, inbox) = mpsc::channel(BATCH);
         Self {
             herald: Herald::new(client.clone()),
-            client,
+            writer: Writer::new(client, health.metrics.clone(), reports),
             health,
             world: World::new(settings),
             feed: Feed::default(),
             schedule: Schedule::default(),
-            requests: Arc::new(Semaphore::new(REQUESTS)),
-            closing: Arc::new(Semaphore::new(CLOSING_REQUESTS)),
-            reports,
+            patience: Patience::default(),
             inbox,
             ready: false,
+            to_count: BTreeSet::new(),
+            counted: clock::started(),
         }
     }
 
@@ -105,14 +88,24 @@ impl Engine {
                 () = tokio::time::sleep(nap) => {}
             }
             self.take_in(&mut told);
+            self.count();
             if self.ready() {
-                self.schedule.ring(clock::now());
-                while let Some(unit) = self.schedule.next() {
-                    self.plan(&unit);
-                }
+                self.plan_ready();
             }
         }
         self.finish().await;
+    }
+
+    /// Plans what is ready, for one turn: what happens meanwhile may be more urgent than what is left.
+    fn plan_ready(&mut self) {
+        let begun = clock::started();
+        self.schedule.ring(clock::now());
+        while let Some(unit) = self.schedule.next() {
+            self.plan(&unit);
+            if begun.elapsed() > TURN {
+                return;
+            }
+        }
     }
 
     /// Takes in what is waiting, so that a burst becomes one plan.
@@ -129,36 +122,34 @@ impl Engine {
     }
 
     fn take_told(&mut self, kind: Kind, told: Told) {
-        let counts = matches!(told, Told::ListComplete);
+        self.to_count.insert(kind);
         let dirty = self.feed.told(&mut self.world, kind, told);
         self.mark(dirty);
-        if counts {
-            self.health
-                .metrics
-                .counted(kind, self.world.keys(kind).len());
-        }
     }
 
     fn take_report(&mut self, report: Report) {
         match report {
-            Report::Written { change, written } => self.take_written(*change, written),
-            Report::Failed {
+            Report::Answered {
+                unit,
                 change,
-                error,
-                holder,
-            } => self.take_failure(&change, &error, holder),
-            Report::Done { unit } => {
-                self.schedule.finish(&unit);
-                // What was left out of the round, and what the round itself changed.
-                self.schedule.mark(unit);
+                answer,
+            } => {
+                match answer {
+                    Answer::Written(written) => self.take_written(&change, written),
+                    Answer::Failed { error, holder } => self.take_failure(&change, &error, holder),
+                }
+                if lane(&change) == Lane::Closing {
+                    self.schedule.finish_closing(&unit, &change.target);
+                }
             }
+            Report::Done { unit } => self.schedule.finish_round(&unit),
         }
     }
 
-    fn take_written(&mut self, change: Change, written: Written) {
+    fn take_written(&mut self, change: &Change, written: Written) {
         let target = &change.target;
-        self.schedule
-            .release(target, change.urgency == Urgency::Close, clock::now());
+        self.to_count.insert(target.kind);
+        self.patience.wrote(target, lane(change), clock::now());
         let dirty = self.world.clear_failure(target);
         self.mark(dirty);
         let mut uid = None;
@@ -170,8 +161,8 @@ impl Engine {
             Written::Gone { uid } => self.feed.deleted(&mut self.world, target, &uid),
         };
         self.mark(dirty);
-        if !change.notices.is_empty() {
-            self.herald.tell(target, uid.as_deref(), change.notices);
+        for notice in &change.notices {
+            self.herald.tell(target, uid.as_deref(), notice);
         }
     }
 
@@ -183,24 +174,33 @@ impl Engine {
     ) {
         let (target, category) = (error.target(), error.category());
         self.health.metrics.failed(category);
-        let closing = change.urgency == Urgency::Close;
-        let until = self
-            .schedule
-            .hold(target, closing, error.retry_after(), clock::now());
+        let cause = if category.is_lasting() {
+            Cause::Lasting
+        } else {
+            Cause::Passing
+        };
+        let until = self.patience.hold(
+            target,
+            lane(change),
+            cause,
+            error.retry_after(),
+            clock::now(),
+        );
         tracing::warn!(
             kind = %target.kind, object = %target.key, verb = change.action.verb(), category = category.as_str(),
             error = %error, %until, "write failed; it is tried again then"
         );
-        if category.is_lasting() {
+        // What has the name is in the World then, and the plan says what it thinks of it. It may be ours, when only the
+        // answer to an earlier try was lost.
+        if let Some(holder) = holder.filter(|holder| execute::may_enter(target.kind, holder)) {
+            let dirty = self.feed.written(&mut self.world, target.kind, *holder);
+            self.mark(dirty);
+        } else if category.is_lasting() {
             let failure = WriteFailure {
                 category: category.as_str().to_owned(),
                 message: error.to_string(),
             };
             let dirty = self.world.record_failure(target.clone(), failure);
-            self.mark(dirty);
-        }
-        if let Some(holder) = holder.filter(|holder| execute::may_enter(target.kind, holder)) {
-            let dirty = self.feed.written(&mut self.world, target.kind, *holder);
             self.mark(dirty);
         }
     }
@@ -222,7 +222,7 @@ impl Engine {
     /// Plans one unit and sets its writes going.
     fn plan(&mut self, unit: &Unit) {
         let now = clock::now();
-        let begun = started();
+        let begun = clock::started();
         let plan = plan(&self.world, unit, now);
         self.health
             .metrics
@@ -232,25 +232,37 @@ impl Engine {
             self.lint(&plan, &mut changes, now);
         }
         let mut wake = plan.next;
-        changes.retain(
-            |change| match self.schedule.held_until(&change.target, now) {
-                Some(until) => {
-                    wake = [wake, Some(until)].into_iter().flatten().min();
-                    false
-                }
-                None => true,
-            },
-        );
+        changes.retain(|change| {
+            let held = self.patience.held_until(&change.target, lane(change), now);
+            wake = [wake, held].into_iter().flatten().min();
+            held.is_none()
+        });
         self.schedule.set_alarm(unit, wake);
-        if !changes.is_empty() {
-            changes.truncate(ROUND);
-            self.schedule.begin(unit);
-            self.send(unit.clone(), changes);
+        self.schedule.planned(unit, now);
+        self.send(unit, changes, now);
+    }
+
+    /// Sends what closes, or else a round of the rest. The rest waits for its turn; closing waits for nothing.
+    fn send(&mut self, unit: &Unit, changes: Vec<Change>, now: Timestamp) {
+        let (closings, mut rest): (Vec<Change>, Vec<Change>) = changes
+            .into_iter()
+            .partition(|change| lane(change) == Lane::Closing);
+        if closings.is_empty() {
+            if !rest.is_empty() && self.schedule.begin_round(unit, now) {
+                rest.truncate(ROUND);
+                tokio::spawn(self.writer.clone().round(unit.clone(), rest));
+            }
+            return;
+        }
+        for change in closings {
+            if self.schedule.begin_closing(unit, &change.target, now) {
+                tokio::spawn(self.writer.clone().close(unit.clone(), change));
+            }
         }
     }
 
     /// A plan that the linter refuses may still close.
-    fn lint(&self, plan: &Plan, changes: &mut Vec<Change>, now: jiff::Timestamp) {
+    fn lint(&self, plan: &Plan, changes: &mut Vec<Change>, now: Timestamp) {
         let violations = check(plan, &self.world, now);
         if violations.is_empty() {
             return;
@@ -259,54 +271,18 @@ impl Engine {
         for violation in &violations {
             tracing::error!(unit = %plan.unit, %violation, "the linter refuses this plan; only what closes is written");
         }
-        changes.retain(|change| change.urgency == Urgency::Close);
+        changes.retain(|change| lane(change) == Lane::Closing);
     }
 
-    /// Writes a round: urgency by urgency, and within one side by side.
-    fn send(&self, unit: Unit, changes: Vec<Change>) {
-        let (client, reports, metrics) = (
-            self.client.clone(),
-            self.reports.clone(),
-            self.health.metrics.clone(),
-        );
-        let (requests, closing) = (Arc::clone(&self.requests), Arc::clone(&self.closing));
-        tokio::spawn(async move {
-            for group in changes.chunk_by(|a, b| side_by_side(a.urgency, b.urgency)) {
-                let write = |change: Change| {
-                    let lane = if change.urgency == Urgency::Close {
-                        &closing
-                    } else {
-                        &requests
-                    };
-                    let (client, reports, metrics, lane) =
-                        (&client, &reports, &metrics, Arc::clone(lane));
-                    async move {
-                        // The semaphores are never closed.
-                        let _permit = lane.acquire_owned().await;
-                        let sent = clock::now();
-                        let report = match execute::write(client, &change).await {
-                            Ok(written) => {
-                                metrics.wrote(&change, sent);
-                                tell(&change);
-                                Report::Written {
-                                    change: Box::new(change),
-                                    written,
-                                }
-                            }
-                            Err(error) => failed(client, change, error).await,
-                        };
-                        // Nobody listens only when the engine has stopped.
-                        let _ = reports.send(report).await;
-                    }
-                };
-                futures::stream::iter(group.iter().cloned())
-                    .map(write)
-                    .buffer_unordered(UNIT_REQUESTS)
-                    .collect::<()>()
-                    .await;
+    /// Tells how many objects there are, now and then.
+    fn count(&mut self) {
+        if self.counted.elapsed().as_secs() >= COUNT_SECONDS {
+            self.counted = clock::started();
+            for kind in std::mem::take(&mut self.to_count) {
+                let objects = self.world.keys(kind).len();
+                self.health.metrics.counted(kind, objects);
             }
-            let _ = reports.send(Report::Done { unit }).await;
-        });
+        }
     }
 
     fn mark(&mut self, dirty: Dirty) {
@@ -318,6 +294,9 @@ impl Engine {
     /// Until the next instant that a plan named. Never longer than a heartbeat: a wall clock can jump, and one long sleep
     /// would not notice.
     fn nap(&self) -> Duration {
+        if self.ready && self.schedule.has_ready() {
+            return Duration::ZERO;
+        }
         let heartbeat = Duration::from_secs(HEARTBEAT_SECONDS.unsigned_abs());
         let until = self
             .schedule
@@ -344,38 +323,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// The end of a path is stored and its timer started together: neither opens anything, and the policy waits for both.
-fn side_by_side(a: Urgency, b: Urgency) -> bool {
-    let together = |urgency| matches!(urgency, Urgency::Record | Urgency::Prepare);
-    a == b || (together(a) && together(b))
-}
-
-async fn failed(client: &Client, change: Change, error: WriteError) -> Report {
-    let taken = matches!(change.action, Action::Create { .. })
-        && error.category() == super::error::Category::NameTaken;
-    let holder = if taken {
-        execute::read(client, &change.target).await.map(Box::new)
-    } else {
-        None
-    };
-    Report::Failed {
-        change: Box::new(change),
-        error,
-        holder,
-    }
-}
-
-fn tell(change: &Change) {
-    let Target { kind, key } = &change.target;
-    tracing::info!(%kind, object = %key, verb = change.action.verb(), why = change.why, "written");
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a duration of the shell's own work, for a metric"
-)]
-fn started() -> Instant {
-    Instant::now()
 }

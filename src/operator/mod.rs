@@ -9,12 +9,15 @@ mod events;
 mod execute;
 mod feed;
 mod metrics;
+mod patience;
 mod schedule;
 mod server;
 mod watch;
+mod writer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -30,6 +33,11 @@ pub use error::{Category, RunError, WriteError};
 
 /// Messages of all streams that may wait for the engine. A full channel makes the streams wait, not the memory grow.
 const WAITING: usize = 4096;
+
+/// A connection on which a request is under way and nothing comes is given up after this long.
+const SILENCE: Duration = Duration::from_secs(55);
+/// What is under way when the operator is told to stop has this long to finish.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How the operator is run.
 #[derive(Clone, Debug)]
@@ -91,7 +99,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     }
     // The engine is the only receiver; if it is gone there is nothing left to stop.
     let _ = stop.send(true);
-    let finished = tokio::time::timeout(std::time::Duration::from_secs(10), running).await;
+    let finished = tokio::time::timeout(FAREWELL, running).await;
     tracing::info!(in_time = finished.is_ok(), "stopped");
     Ok(())
 }
@@ -117,6 +125,9 @@ pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, RunError> {
             .map_err(|error| RunError::Config(Box::new(error)))?,
     };
     config.default_retry = false;
+    // A list that never comes would leave its kind unseen for good. Watches say something or end well before this.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
 }
 

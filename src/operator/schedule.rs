@@ -1,177 +1,193 @@
-//! What is to be planned, and when: a queue without duplicates, the plans' next instants, and patience with what failed.
+//! What is to be planned, and when: a queue without duplicates, the plans' next instants, and the work under way.
 //!
 //! Pure: instants come in as arguments. May not: poll. A unit is planned because something that it reads changed, or
 //! because an instant that its last plan named has come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Target, Unit};
 
-const FIRST_PATIENCE: Duration = Duration::from_millis(250);
-const LAST_PATIENCE: Duration = Duration::from_secs(300);
-/// Closing is tried again sooner than anything else.
-const LAST_PATIENCE_CLOSING: Duration = Duration::from_secs(5);
-
-/// Writes of one object in [`WINDOW`] beyond which it is left alone for the rest of it. Somebody who undoes what we write,
-/// or an apply that does not come to what was planned, costs this much and no more.
-const WRITES: u32 = 12;
-const WINDOW: SignedDuration = SignedDuration::from_secs(10);
+/// While its writes are under way, a unit is looked at so often for what must be closed.
+const PACE: SignedDuration = SignedDuration::from_millis(100);
+/// Paths of one unit that are being closed at once: another unit's closing must not queue behind thousands.
+const CLOSINGS: usize = 64;
 
 /// The schedule.
 #[derive(Debug, Default)]
 pub struct Schedule {
+    /// Units whose instant has come; before all others.
+    due: VecDeque<Unit>,
     queue: VecDeque<Unit>,
+    /// What is in either queue. A unit that is not in here was taken out by the other queue.
     queued: BTreeSet<Unit>,
-    busy: BTreeSet<Unit>,
-    alarms: BTreeSet<(Timestamp, Unit)>,
-    alarm_of: BTreeMap<Unit, Timestamp>,
-    holds: BTreeMap<Target, Hold>,
-    recent: BTreeMap<Target, (Timestamp, u32)>,
-    swept: Option<Timestamp>,
+    work: BTreeMap<Unit, Work>,
+    alarms: Alarms,
+    /// When a unit with work under way is looked at again.
+    looks: Alarms,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Hold {
-    failures: u32,
-    until: Timestamp,
+/// What is under way for a unit.
+#[derive(Debug, Default)]
+struct Work {
+    round: bool,
+    closings: BTreeSet<Target>,
+    look_at: Timestamp,
 }
 
-impl Schedule {
-    /// Something that the unit reads changed.
-    pub fn mark(&mut self, unit: Unit) {
-        if self.queued.insert(unit.clone()) {
-            self.queue.push_back(unit);
+/// One instant a unit, and the earliest of all.
+#[derive(Debug, Default)]
+struct Alarms {
+    by_instant: BTreeSet<(Timestamp, Unit)>,
+    by_unit: BTreeMap<Unit, Timestamp>,
+}
+
+impl Alarms {
+    fn set(&mut self, unit: &Unit, instant: Option<Timestamp>) {
+        if let Some(former) = self.by_unit.remove(unit) {
+            self.by_instant.remove(&(former, unit.clone()));
+        }
+        if let Some(instant) = instant {
+            self.by_unit.insert(unit.clone(), instant);
+            self.by_instant.insert((instant, unit.clone()));
         }
     }
 
-    /// The next unit to plan, if one is ready that nobody works on.
-    pub fn next(&mut self) -> Option<Unit> {
-        let ready = self
-            .queue
-            .iter()
-            .position(|unit| !self.busy.contains(unit))?;
-        let unit = self.queue.remove(ready)?;
-        self.queued.remove(&unit);
+    fn earliest(&self) -> Option<Timestamp> {
+        self.by_instant.first().map(|(instant, _)| *instant)
+    }
+
+    fn take_due(&mut self, now: Timestamp) -> Option<Unit> {
+        if self.earliest()? > now {
+            return None;
+        }
+        let (_, unit) = self.by_instant.pop_first()?;
+        self.by_unit.remove(&unit);
         Some(unit)
     }
+}
 
-    /// Writes of this unit are under way; it is not planned until they are done.
-    pub fn begin(&mut self, unit: &Unit) {
-        self.busy.insert(unit.clone());
+/// The queue.
+impl Schedule {
+    /// Something that the unit reads changed. Where its writes are under way, it is looked at no more often than
+    /// [`PACE`], because each of those writes is such a change.
+    pub fn mark(&mut self, unit: Unit) {
+        match self.work.get(&unit) {
+            Some(work) => {
+                if !self.looks.by_unit.contains_key(&unit) {
+                    self.looks.set(&unit, Some(work.look_at));
+                }
+            }
+            None => {
+                if self.queued.insert(unit.clone()) {
+                    self.queue.push_back(unit);
+                }
+            }
+        }
     }
 
-    /// The unit's writes are done.
-    pub fn finish(&mut self, unit: &Unit) {
-        self.busy.remove(unit);
+    /// The next unit to plan.
+    pub fn next(&mut self) -> Option<Unit> {
+        while let Some(unit) = self.due.pop_front().or_else(|| self.queue.pop_front()) {
+            if self.queued.remove(&unit) {
+                return Some(unit);
+            }
+        }
+        None
     }
 
-    /// How many units are being worked on.
+    /// Whether any unit waits to be planned now.
     #[must_use]
-    pub fn busy(&self) -> usize {
-        self.busy.len()
+    pub fn has_ready(&self) -> bool {
+        !self.queued.is_empty()
     }
 
     /// The unit is to be planned again at that instant; a former alarm of it counts no more.
     pub fn set_alarm(&mut self, unit: &Unit, instant: Option<Timestamp>) {
-        if let Some(former) = self.alarm_of.remove(unit) {
-            self.alarms.remove(&(former, unit.clone()));
-        }
-        if let Some(instant) = instant {
-            self.alarm_of.insert(unit.clone(), instant);
-            self.alarms.insert((instant, unit.clone()));
-        }
+        self.alarms.set(unit, instant);
     }
 
-    /// Marks the units whose instant has come.
+    /// Puts the units whose instant has come before all others.
     pub fn ring(&mut self, now: Timestamp) {
-        while let Some((instant, unit)) = self.alarms.first().cloned() {
-            if instant > now {
-                break;
-            }
-            self.alarms.remove(&(instant, unit.clone()));
-            self.alarm_of.remove(&unit);
-            self.mark(unit);
+        while let Some(unit) = self
+            .alarms
+            .take_due(now)
+            .or_else(|| self.looks.take_due(now))
+        {
+            self.queued.insert(unit.clone());
+            self.due.push_back(unit);
         }
     }
 
     /// The earliest instant that any unit waits for.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        self.alarms.first().map(|(instant, _)| *instant)
-    }
-
-    /// A write of this object failed: it is left alone for a while, longer each time. Returns until when.
-    pub fn hold(
-        &mut self,
-        target: &Target,
-        closing: bool,
-        retry_after: Option<Duration>,
-        now: Timestamp,
-    ) -> Timestamp {
-        let failures = self.holds.get(target).map_or(0, |hold| hold.failures);
-        let last = if closing {
-            LAST_PATIENCE_CLOSING
-        } else {
-            LAST_PATIENCE
-        };
-        let patience = FIRST_PATIENCE
-            .saturating_mul(1 << failures.min(16))
-            .min(last);
-        // Objects that fail together do not come back together.
-        let spread = patience.mul_f64(f64::from(spread_of(target)) / 1024.0);
-        let wait = (patience + spread).max(retry_after.unwrap_or_default());
-        let until = now
-            .checked_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(1)))
-            .unwrap_or(now);
-        self.holds.insert(
-            target.clone(),
-            Hold {
-                failures: failures.saturating_add(1),
-                until,
-            },
-        );
-        until
-    }
-
-    /// A write of this object went through. One that is written over and over is left alone for a while; closing never is.
-    pub fn release(&mut self, target: &Target, closing: bool, now: Timestamp) {
-        self.holds.remove(target);
-        let is_over = |begun: Timestamp| now.duration_since(begun) >= WINDOW;
-        if self.swept.is_none_or(is_over) {
-            self.swept = Some(now);
-            self.recent.retain(|_, (begun, _)| !is_over(*begun));
-        }
-        let (begun, writes) = self.recent.entry(target.clone()).or_insert((now, 0));
-        if is_over(*begun) {
-            (*begun, *writes) = (now, 0);
-        }
-        *writes += 1;
-        if *writes >= WRITES && !closing {
-            let until = begun.checked_add(WINDOW).unwrap_or(now);
-            self.holds
-                .insert(target.clone(), Hold { failures: 0, until });
-        }
-    }
-
-    /// Until when the object is left alone, if it is now.
-    #[must_use]
-    pub fn held_until(&self, target: &Target, now: Timestamp) -> Option<Timestamp> {
-        self.holds
-            .get(target)
-            .map(|hold| hold.until)
-            .filter(|&until| until > now)
+        let instants = [self.alarms.earliest(), self.looks.earliest()];
+        instants.into_iter().flatten().min()
     }
 }
 
-/// A number below 256 that is the object's own: spreads retries without randomness.
-fn spread_of(target: &Target) -> u8 {
-    target
-        .to_string()
-        .bytes()
-        .fold(17_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
+/// The work under way.
+impl Schedule {
+    /// The unit was planned. While its work goes on, that is enough for a moment.
+    pub fn planned(&mut self, unit: &Unit, now: Timestamp) {
+        if let Some(work) = self.work.get_mut(unit) {
+            work.look_at = now.checked_add(PACE).unwrap_or(now);
+        }
+    }
+
+    /// A round of the unit's writes begins. Says whether it may: there is one round of a unit at a time.
+    pub fn begin_round(&mut self, unit: &Unit, now: Timestamp) -> bool {
+        let work = self.work.entry(unit.clone()).or_default();
+        let may = !work.round;
+        work.round = true;
+        self.planned(unit, now);
+        may
+    }
+
+    /// The closing of an object begins. Says whether it may: not twice at once, and not thousands of one unit.
+    pub fn begin_closing(&mut self, unit: &Unit, target: &Target, now: Timestamp) -> bool {
+        let work = self.work.entry(unit.clone()).or_default();
+        let may = work.closings.len() < CLOSINGS && work.closings.insert(target.clone());
+        self.planned(unit, now);
+        may
+    }
+
+    /// The round is done.
+    pub fn finish_round(&mut self, unit: &Unit) {
+        if let Some(work) = self.work.get_mut(unit) {
+            work.round = false;
+        }
+        self.after_work(unit);
+    }
+
+    /// The closing is done, one way or the other.
+    pub fn finish_closing(&mut self, unit: &Unit, target: &Target) {
+        if let Some(work) = self.work.get_mut(unit) {
+            work.closings.remove(target);
+        }
+        self.after_work(unit);
+    }
+
+    /// How many units are being worked on.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.work.len()
+    }
+
+    /// A unit without work is planned at once: there may be more to do, and the work itself changed what it reads.
+    fn after_work(&mut self, unit: &Unit) {
+        let idle = self
+            .work
+            .get(unit)
+            .is_none_or(|work| !work.round && work.closings.is_empty());
+        if idle {
+            self.work.remove(unit);
+            self.looks.set(unit, None);
+        }
+        self.mark(unit.clone());
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +205,14 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn in_milliseconds(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(milliseconds).unwrap()
+    }
+
+    fn path(name: &str) -> Target {
+        Target::new(Kind::NetworkPolicy, ObjectKey::new("acme", name))
+    }
+
     #[test]
     fn a_unit_is_queued_once_however_often_it_is_marked() {
         let mut schedule = Schedule::default();
@@ -196,18 +220,63 @@ mod tests {
         schedule.mark(unit("acme"));
         assert_eq!(schedule.next(), Some(unit("acme")));
         assert_eq!(schedule.next(), None);
+        assert!(!schedule.has_ready());
     }
 
     #[test]
-    fn a_busy_unit_waits_and_does_not_hold_up_another() {
+    fn a_busy_unit_does_not_hold_up_another_and_is_planned_again_when_its_work_is_done() {
         let mut schedule = Schedule::default();
-        schedule.begin(&unit("acme"));
+        assert!(schedule.begin_round(&unit("acme"), at(0)));
         schedule.mark(unit("acme"));
         schedule.mark(unit("globex"));
         assert_eq!(schedule.next(), Some(unit("globex")));
         assert_eq!(schedule.next(), None);
-        schedule.finish(&unit("acme"));
+        schedule.finish_round(&unit("acme"));
+        assert_eq!(schedule.busy(), 0);
         assert_eq!(schedule.next(), Some(unit("acme")));
+        assert_eq!(schedule.wakes_at(), None);
+    }
+
+    #[test]
+    fn a_busy_unit_that_changes_is_looked_at_soon_and_not_all_the_time() {
+        let mut schedule = Schedule::default();
+        assert!(schedule.begin_round(&unit("acme"), at(0)));
+        for _ in 0..3 {
+            schedule.mark(unit("acme"));
+        }
+        assert_eq!(schedule.wakes_at(), Some(in_milliseconds(100)));
+        schedule.ring(in_milliseconds(99));
+        assert_eq!(schedule.next(), None);
+        schedule.ring(in_milliseconds(100));
+        assert_eq!(schedule.next(), Some(unit("acme")));
+        schedule.planned(&unit("acme"), in_milliseconds(100));
+        assert!(!schedule.begin_round(&unit("acme"), in_milliseconds(100)));
+        schedule.mark(unit("acme"));
+        assert_eq!(schedule.wakes_at(), Some(in_milliseconds(200)));
+    }
+
+    #[test]
+    fn what_must_be_closed_does_not_wait_for_the_round_under_way() {
+        let mut schedule = Schedule::default();
+        assert!(schedule.begin_round(&unit("acme"), at(0)));
+        assert!(schedule.begin_closing(&unit("acme"), &path("a"), at(0)));
+        assert!(!schedule.begin_closing(&unit("acme"), &path("a"), at(0)));
+        schedule.finish_round(&unit("acme"));
+        assert_eq!(schedule.busy(), 1);
+        schedule.finish_closing(&unit("acme"), &path("a"));
+        assert_eq!(schedule.busy(), 0);
+        assert_eq!(schedule.next(), Some(unit("acme")));
+    }
+
+    #[test]
+    fn one_units_closings_leave_room_for_anothers() {
+        let mut schedule = Schedule::default();
+        let begun = (0..1000)
+            .filter(|number| {
+                schedule.begin_closing(&unit("acme"), &path(&number.to_string()), at(0))
+            })
+            .count();
+        assert_eq!(begun, CLOSINGS);
     }
 
     #[test]
@@ -224,54 +293,23 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_is_bounded_and_ends_with_success() {
+    fn a_unit_whose_instant_has_come_goes_before_all_others_and_once() {
         let mut schedule = Schedule::default();
-        let target = Target::new(Kind::Job, ObjectKey::new("acme", "timer"));
-        let mut last = SignedDuration::ZERO;
-        for _ in 0..20 {
-            let wait = schedule
-                .hold(&target, false, None, at(0))
-                .duration_since(at(0));
-            assert!(wait >= last);
-            last = wait;
+        for name in ["first", "second", "acme", "third"] {
+            schedule.mark(unit(name));
         }
-        assert!(last <= SignedDuration::from_secs(300 + 75));
-        schedule.release(&target, false, at(0));
-        assert_eq!(schedule.held_until(&target, at(0)), None);
+        schedule.set_alarm(&unit("acme"), Some(at(10)));
+        schedule.ring(at(10));
+        let order: Vec<Unit> = std::iter::from_fn(|| schedule.next()).collect();
+        assert_eq!(order, ["acme", "first", "second", "third"].map(unit));
     }
 
     #[test]
-    fn closing_is_tried_again_within_seconds() {
+    fn an_instant_that_comes_during_a_round_does_not_wait_for_its_end() {
         let mut schedule = Schedule::default();
-        let target = Target::new(Kind::NetworkPolicy, ObjectKey::new("acme", "path"));
-        for _ in 0..20 {
-            let until = schedule.hold(&target, true, None, at(0));
-            assert!(until <= at(7));
-        }
-    }
-
-    #[test]
-    fn the_api_servers_own_wish_is_obeyed() {
-        let mut schedule = Schedule::default();
-        let target = Target::new(Kind::Job, ObjectKey::new("acme", "timer"));
-        let until = schedule.hold(&target, false, Some(Duration::from_secs(120)), at(0));
-        assert!(until >= at(120));
-    }
-
-    #[test]
-    fn an_object_that_is_written_over_and_over_is_left_alone_for_a_while_but_closing_is_not() {
-        let mut schedule = Schedule::default();
-        let target = Target::new(Kind::Posture, ObjectKey::new("acme", "current"));
-        for _ in 0..WRITES {
-            assert_eq!(schedule.held_until(&target, at(0)), None);
-            schedule.release(&target, false, at(0));
-        }
-        assert_eq!(schedule.held_until(&target, at(0)), Some(at(10)));
-        assert_eq!(schedule.held_until(&target, at(10)), None);
-        let path = Target::new(Kind::NetworkPolicy, ObjectKey::new("acme", "path"));
-        for _ in 0..2 * WRITES {
-            schedule.release(&path, true, at(0));
-        }
-        assert_eq!(schedule.held_until(&path, at(0)), None);
+        schedule.set_alarm(&unit("acme"), Some(at(10)));
+        assert!(schedule.begin_round(&unit("acme"), at(9)));
+        schedule.ring(at(10));
+        assert_eq!(schedule.next(), Some(unit("acme")));
     }
 }

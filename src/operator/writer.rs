@@ -1,0 +1,166 @@
+//! The tasks that write: a round of a unit's writes, or the closing of one path. They report to the engine.
+//!
+//! May not: see the World, or decide what is written. Closings never share a queue with anything else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::Client;
+use kube::api::DynamicObject;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+
+use super::clock;
+use super::error::{Category, WriteError};
+use super::execute::{self, Written};
+use super::metrics::Metrics;
+use super::patience::Lane;
+use crate::diff::{Action, Change, Urgency};
+use crate::model::{Target, Unit};
+
+/// A round begins no more writes after this time: what it was planned from grows old.
+const ROUND_TIME: Duration = Duration::from_secs(1);
+/// Requests under way at once.
+const REQUESTS: usize = 32;
+/// Requests for closing under way at once, beside the others.
+const CLOSING_REQUESTS: usize = 16;
+/// Requests of one unit under way at once.
+const UNIT_REQUESTS: usize = 16;
+/// What the tasks report to the engine.
+#[derive(Debug)]
+pub enum Report {
+    /// A write was answered.
+    Answered {
+        /// For which unit.
+        unit: Unit,
+        /// What was to be written.
+        change: Box<Change>,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// A round of a unit's writes is done.
+    Done {
+        /// Of which unit.
+        unit: Unit,
+    },
+}
+
+/// How a write was answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// It went through.
+    Written(Written),
+    /// It failed.
+    Failed {
+        /// Why.
+        error: WriteError,
+        /// For a name that was taken, what has it.
+        holder: Option<Box<DynamicObject>>,
+    },
+}
+
+/// What the tasks that write share.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    metrics: Metrics,
+    requests: Arc<Semaphore>,
+    closing: Arc<Semaphore>,
+    reports: Sender<Report>,
+}
+
+/// The end of a path is stored and its timer started together: neither opens anything, and the policy waits for both.
+fn side_by_side(a: Urgency, b: Urgency) -> bool {
+    let together = |urgency| matches!(urgency, Urgency::Record | Urgency::Prepare);
+    a == b || (together(a) && together(b))
+}
+
+impl Writer {
+    /// A writer that reports there.
+    #[must_use]
+    pub fn new(client: Client, metrics: Metrics, reports: Sender<Report>) -> Self {
+        Self {
+            client,
+            metrics,
+            requests: Arc::new(Semaphore::new(REQUESTS)),
+            closing: Arc::new(Semaphore::new(CLOSING_REQUESTS)),
+            reports,
+        }
+    }
+
+    /// Writes a round: urgency by urgency, and within one side by side.
+    pub async fn round(self, unit: Unit, changes: Vec<Change>) {
+        let begun = clock::started();
+        for group in changes.chunk_by(|a, b| side_by_side(a.urgency, b.urgency)) {
+            let write = |change: Change| async {
+                if begun.elapsed() < ROUND_TIME {
+                    self.write(&unit, change, &self.requests).await;
+                }
+            };
+            futures::stream::iter(group.iter().cloned())
+                .map(write)
+                .buffer_unordered(UNIT_REQUESTS)
+                .collect::<()>()
+                .await;
+        }
+        // Nobody listens only when the engine has stopped.
+        let _ = self.reports.send(Report::Done { unit }).await;
+    }
+
+    /// Closes one path.
+    pub async fn close(self, unit: Unit, change: Change) {
+        self.write(&unit, change, &self.closing).await;
+    }
+
+    async fn write(&self, unit: &Unit, change: Change, requests: &Semaphore) {
+        // The semaphores are never closed.
+        let _permit = requests.acquire().await;
+        let sent = clock::now();
+        let answer = match execute::write(&self.client, &change).await {
+            Ok(written) => {
+                self.metrics.wrote(&change, sent);
+                tell(&change);
+                Answer::Written(written)
+            }
+            Err(error) => {
+                let holder = self.holder(&change, &error).await;
+                Answer::Failed { error, holder }
+            }
+        };
+        let report = Report::Answered {
+            unit: unit.clone(),
+            change: Box::new(change),
+            answer,
+        };
+        // Nobody listens only when the engine has stopped.
+        let _ = self.reports.send(report).await;
+    }
+
+    /// What has the name that was to be taken.
+    async fn holder(&self, change: &Change, error: &WriteError) -> Option<Box<DynamicObject>> {
+        let taken = matches!(change.action, Action::Create { .. })
+            && error.category() == Category::NameTaken;
+        if taken {
+            execute::read(&self.client, &change.target)
+                .await
+                .map(Box::new)
+        } else {
+            None
+        }
+    }
+}
+
+/// In which lane a change is written.
+#[must_use]
+pub fn lane(change: &Change) -> Lane {
+    match change.urgency {
+        Urgency::Close => Lane::Closing,
+        _ => Lane::Rest,
+    }
+}
+
+fn tell(change: &Change) {
+    let Target { kind, key } = &change.target;
+    tracing::info!(%kind, object = %key, verb = change.action.verb(), why = change.why, "written");
+}
