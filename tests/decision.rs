@@ -72,7 +72,7 @@ impl Row {
     }
 
     /// The grant goes to the sibling namespace, which is enrolled and has agreed.
-    fn to_sibling(self) -> Self {
+    fn for_sibling(self) -> Self {
         self.grant(
             "/spec/recipient",
             json!({ "namespace": { "name": "acme-lake" } }),
@@ -80,7 +80,7 @@ impl Row {
     }
 
     fn lake(self) -> Self {
-        self.to_sibling()
+        self.for_sibling()
             .with(enrolled("acme-lake", "acme"))
             .with(acceptance())
     }
@@ -251,38 +251,38 @@ fn refusals() -> Vec<(&'static str, Row, Vec<&'static str>)> {
         ("the baseline must contain the range whole",
             row().vendor("/spec/endpoints/0/cidrs", json!(["10.0.0.0/8"])).baseline("/spec/network/grantsMayReach", json!([{ "cidr": "10.0.0.0/9", "reason": "x" }])), vec!["AddressReserved"]),
         ("a namespace is not its own recipient", row().grant("/spec/recipient", json!({ "namespace": { "name": "acme-prod" } })), vec!["RecipientIsSource"]),
-        ("a namespace that is not there receives nothing", row().to_sibling(), vec!["RecipientUnknown"]),
-        ("another tenant's namespace receives nothing", row().to_sibling().with(enrolled("acme-lake", "globex")).with(acceptance()), vec!["RecipientOtherTenant"]),
-        ("a namespace without a tenant receives nothing", row().to_sibling().with(namespace("acme-lake", json!({}))).with(acceptance()), vec!["RecipientOtherTenant"]),
+        ("a namespace that is not there receives nothing", row().for_sibling(), vec!["RecipientUnknown"]),
+        ("another tenant's namespace receives nothing", row().for_sibling().with(enrolled("acme-lake", "globex")).with(acceptance()), vec!["RecipientOtherTenant"]),
+        ("a namespace without a tenant receives nothing", row().for_sibling().with(namespace("acme-lake", json!({}))).with(acceptance()), vec!["RecipientOtherTenant"]),
         ("a sibling that observes is no relay",
-            row().to_sibling().with(namespace("acme-lake", json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" }))).with(acceptance()), vec!["RecipientNotInForce"]),
+            row().for_sibling().with(namespace("acme-lake", json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" }))).with(acceptance()), vec!["RecipientNotInForce"]),
         ("a sibling with a wide policy is no relay",
             row().lake().with(json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
                 "metadata": { "name": "old", "namespace": "acme-lake" }, "spec": { "podSelector": {}, "egress": [{}] } })), vec!["RecipientNotInForce"]),
         ("a sibling with a pod on the host's network is no relay",
             row().lake().with(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "namespace": "acme-lake" }, "spec": { "hostNetwork": true } })), vec!["RecipientNotInForce"]),
         ("a sibling on an unknown baseline is no relay",
-            row().to_sibling().with(namespace("acme-lake", json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/baseline": "x" }))).with(acceptance()), vec!["RecipientNotInForce"]),
-        ("a sibling that has not agreed receives nothing", row().to_sibling().with(enrolled("acme-lake", "acme")), vec!["NotAccepted"]),
+            row().for_sibling().with(namespace("acme-lake", json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/baseline": "x" }))).with(acceptance()), vec!["RecipientNotInForce"]),
+        ("a sibling that has not agreed receives nothing", row().for_sibling().with(enrolled("acme-lake", "acme")), vec!["NotAccepted"]),
         ("an acceptance in another namespace is none", {
             let mut elsewhere = acceptance();
             elsewhere["metadata"]["namespace"] = json!("acme-other");
-            row().to_sibling().with(enrolled("acme-lake", "acme")).with(elsewhere)
+            row().for_sibling().with(enrolled("acme-lake", "acme")).with(elsewhere)
         }, vec!["NotAccepted"]),
         ("an acceptance of fewer categories is too narrow", {
             let mut narrow = acceptance();
             narrow["spec"]["dataCategories"] = json!(["SupportBilling"]);
-            row().to_sibling().with(enrolled("acme-lake", "acme")).with(narrow)
+            row().for_sibling().with(enrolled("acme-lake", "acme")).with(narrow)
         }, vec!["AcceptanceTooNarrow"]),
         ("a push needs the ports that the recipient accepts", {
             let mut portless = acceptance();
             portless["spec"]["ports"] = json!([]);
-            row().to_sibling().with(enrolled("acme-lake", "acme")).with(portless)
+            row().for_sibling().with(enrolled("acme-lake", "acme")).with(portless)
         }, vec!["AcceptanceWithoutPorts"]),
         ("an acceptance that ended is over", {
             let mut over = acceptance();
             over["spec"]["notAfter"] = json!("2026-11-22");
-            row().to_sibling().with(enrolled("acme-lake", "acme")).with(over)
+            row().for_sibling().with(enrolled("acme-lake", "acme")).with(over)
         }, vec!["AcceptanceOver"]),
         ("every reason is told, in the order of the gates",
             row().grant("/spec/revoked", json!({ "reason": "done" })).grant("/spec/purpose", json!("Advertising")).namespace(json!({}))
@@ -356,7 +356,7 @@ fn openings() -> Vec<(&'static str, Row, &'static str, &'static str)> {
         ("an acceptance that ends, ends it", {
             let mut ending = acceptance();
             ending["spec"]["notAfter"] = json!("2026-12-24");
-            row().to_sibling().with(enrolled("acme-lake", "acme")).with(ending)
+            row().for_sibling().with(enrolled("acme-lake", "acme")).with(ending)
         }, "2026-12-25T00:00:00Z", "AcceptanceEnds"),
         ("one acceptance that suffices is enough beside one that does not", {
             let mut narrow = acceptance();

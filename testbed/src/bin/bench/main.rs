@@ -1,0 +1,100 @@
+//! Measures the operator against a raw client in the same run, interleaved: counts before times.
+//!
+//! May not: judge. It prints what it saw; docs/benchmarks.md says what was aimed at.
+
+mod cold_start;
+mod latency;
+mod memory;
+mod objects;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+/// What is measured, and how much of it.
+struct Arguments {
+    covenant: PathBuf,
+    samples: usize,
+    sizes: Vec<usize>,
+    pairs: usize,
+    grants: Vec<usize>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Some(arguments) = arguments()? else {
+        return Ok(());
+    };
+    say(
+        "Latency: from a grant's 201 to the stored policy, beside a controller that copies one object to one policy",
+    )?;
+    latency::measure(&arguments.covenant, arguments.samples).await?;
+    say(
+        "\nCold start: every object of N enrolled namespaces, beside a raw client that writes the same bodies",
+    )?;
+    cold_start::measure(&arguments.covenant, &arguments.sizes, arguments.pairs).await?;
+    say("\nMemory: resident size of the operator over the number of open grants")?;
+    memory::measure(&arguments.covenant, &arguments.grants).await
+}
+
+fn arguments() -> anyhow::Result<Option<Arguments>> {
+    let mut arguments = Arguments {
+        covenant: PathBuf::new(),
+        samples: 200,
+        sizes: vec![500, 2000],
+        pairs: 3,
+        grants: vec![500, 1000, 2000],
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--covenant" => {
+                arguments.covenant = given.next().map(PathBuf::from).unwrap_or_default()
+            }
+            "--samples" => {
+                let count = given.next().context("--samples needs a number")?;
+                arguments.samples = count.parse().context("--samples needs a number")?;
+            }
+            "--quick" => {
+                arguments.samples = 40;
+                arguments.sizes = vec![100, 200];
+                arguments.pairs = 1;
+                arguments.grants = vec![100, 200];
+            }
+            _ => {
+                say("bench --covenant BINARY [--samples N] [--quick]")?;
+                anyhow::ensure!(
+                    argument == "--help" || argument == "-h",
+                    "unknown argument {argument}"
+                );
+                return Ok(None);
+            }
+        }
+    }
+    anyhow::ensure!(
+        arguments.covenant.exists(),
+        "--covenant BINARY is missing: the operator's release binary"
+    );
+    Ok(Some(arguments))
+}
+
+/// Prints a line.
+pub fn say(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{text}").context("nobody listens")?;
+    output.flush().context("nobody listens")
+}
+
+/// The value at this share of the sorted values.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among a few hundred"
+    )]
+    let rank = (last as f64 * share).round() as usize;
+    sorted.get(rank).copied().unwrap_or(f64::NAN)
+}
