@@ -24,7 +24,7 @@ use testbed::{Cluster, ClusterOptions, Identity, eventually};
 
 use stage::{COVENANT, condition, in_days};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The people and the cluster of all runs.
 struct Lab {

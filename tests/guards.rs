@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use testbed::{Cluster, ClusterOptions, Identity, Output, eventually};
 use tokio::sync::OnceCell;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The one cluster of this file, with the chart and nothing else of ours.
 async fn cluster() -> &'static Cluster {
