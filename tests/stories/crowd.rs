@@ -63,7 +63,7 @@ async fn two_thousand_grants_open_and_one_that_is_revoked_among_them_does_not_wa
 
     eventually(
         "all are open",
-        std::time::Duration::from_secs(480),
+        std::time::Duration::from_secs(900),
         || async {
             let text = stage.operator.get("/metrics").await?.text;
             anyhow::ensure!(

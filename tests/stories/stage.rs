@@ -9,7 +9,7 @@ use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
 /// How long a story waits for something that takes a moment.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// The operator's binary.
 pub const COVENANT: &str = env!("CARGO_BIN_EXE_covenant");
 
