@@ -1,4 +1,4 @@
-//! Measures the operator against a raw client in the same run, interleaved: counts before times.
+//! Measures the operator against a raw client in the same run, interleaved. Calls are counted by tests/counts.rs.
 //!
 //! May not: judge. It prints what it saw; docs/benchmarks.md says what was aimed at.
 
