@@ -24,8 +24,7 @@ async fn a_grant_costs_a_handful_of_calls_and_rest_costs_watches_only() {
     let tenant = stage.tenant("counted").await;
     let user = stage.cluster.operator_identity().await.unwrap();
     let audit = stage.cluster.audit().unwrap();
-    let settle = || tokio::time::sleep(Duration::from_secs(2));
-    settle().await;
+    stage.at_rest().await;
 
     let grants = 10;
     let marker = audit.marker().await.unwrap();
@@ -34,7 +33,7 @@ async fn a_grant_costs_a_handful_of_calls_and_rest_costs_watches_only() {
         tenant.grants(&tenant.grant(&name, &in_days(30))).await;
         tenant.open(&name).await;
     }
-    settle().await;
+    stage.at_rest().await;
     let opened = audit.mutating(user.name(), marker).await.unwrap();
     println!(
         "{grants} grants opened one by one:\n{}",
@@ -48,7 +47,7 @@ async fn a_grant_costs_a_handful_of_calls_and_rest_costs_watches_only() {
         tenant.grants(&grant).await;
         tenant.closed(&format!("grant-{number}"), "Revoked").await;
     }
-    settle().await;
+    stage.at_rest().await;
     let closed = audit.mutating(user.name(), marker).await.unwrap();
     println!(
         "{grants} grants closed one by one:\n{}",

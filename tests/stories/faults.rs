@@ -1,11 +1,11 @@
 //! A slow, refusing, silent API server, and an operator that starts again.
 
 use serde_json::json;
+use testbed::eventually;
 use testbed::operator::Operator;
 use testbed::proxy::{Fault, Proxy, Rule};
-use testbed::{Cluster, eventually};
 
-use crate::stage::{COVENANT, PATIENCE, Stage, condition, in_days, in_seconds};
+use crate::stage::{COVENANT, Stage, condition, in_days, in_seconds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_on_a_converged_cluster_writes_nothing() {
@@ -15,7 +15,7 @@ async fn a_restart_on_a_converged_cluster_writes_nothing() {
     tenant.grants(&tenant.grant("over", &in_seconds(-60))).await;
     tenant.open("metrics").await;
     tenant.closed("over", "WindowOver").await;
-    settled(&stage.cluster).await;
+    stage.at_rest().await;
     stage.operator.stop().await.unwrap();
     let user = stage.cluster.operator_identity().await.unwrap();
     let (audit, etcd) = (
@@ -47,26 +47,6 @@ async fn a_restart_on_a_converged_cluster_writes_nothing() {
         });
     assert_eq!(ours.count(), 0);
     again.stop().await.unwrap();
-}
-
-/// Waits until nothing was written for a while.
-async fn settled(cluster: &Cluster) {
-    let etcd = cluster.etcd().unwrap();
-    let mut last = 0;
-    eventually("nothing is written any more", PATIENCE, || {
-        let etcd = &etcd;
-        async move {
-            let before = etcd.revision().await?;
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            let after = etcd.revision().await?;
-            anyhow::ensure!(before == after, "{before} to {after}");
-            anyhow::Ok(())
-        }
-    })
-    .await
-    .unwrap();
-    last += 1;
-    assert_eq!(last, 1);
 }
 
 async fn behind(stage: &Stage) -> (Proxy, Operator) {

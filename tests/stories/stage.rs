@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testbed::audit::Counts;
 use testbed::operator::Operator;
 use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
 /// How long a story waits for something that takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than the operator puts off any write: a posture that changes too often is left alone for ten seconds.
+const QUIET: Duration = Duration::from_secs(12);
 /// The operator's binary.
 pub const COVENANT: &str = env!("CARGO_BIN_EXE_covenant");
 
@@ -75,6 +78,21 @@ impl Stage {
             .unwrap()
             .success()
             .unwrap();
+    }
+
+    /// Waits until the operator has nothing left to write.
+    pub async fn at_rest(&self) {
+        let user = self.cluster.operator_identity().await.unwrap();
+        let audit = self.cluster.audit().unwrap();
+        eventually("the operator is at rest", PATIENCE, || async {
+            let marker = audit.marker().await?;
+            tokio::time::sleep(QUIET).await;
+            let written = audit.mutating(user.name(), marker).await?;
+            anyhow::ensure!(written.is_empty(), "{}", Counts::of(&written));
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     /// What a user may read of an object.
