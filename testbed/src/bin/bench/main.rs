@@ -3,6 +3,8 @@
 //! May not: judge. It prints what it saw; docs/benchmarks.md says what was aimed at.
 
 mod cold_start;
+mod counts;
+mod echo;
 mod latency;
 mod memory;
 mod objects;
@@ -19,6 +21,7 @@ struct Arguments {
     sizes: Vec<usize>,
     pairs: usize,
     grants: Vec<usize>,
+    counted: usize,
 }
 
 #[tokio::main]
@@ -26,8 +29,10 @@ async fn main() -> anyhow::Result<()> {
     let Some(arguments) = arguments()? else {
         return Ok(());
     };
+    say("Counts: calls by verb and resource from the audit log, revisions from the store")?;
+    counts::measure(&arguments.covenant, arguments.counted).await?;
     say(
-        "Latency: from a grant's 201 to the stored policy, beside a controller that copies one object to one policy",
+        "\nLatency: from a grant's 201 to the stored policy, beside a controller that copies one object to one policy",
     )?;
     latency::measure(&arguments.covenant, arguments.samples).await?;
     say(
@@ -44,7 +49,8 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
         samples: 200,
         sizes: vec![500, 2000],
         pairs: 3,
-        grants: vec![500, 1000, 2000],
+        grants: vec![500, 1000, 2000, 4000],
+        counted: 20,
     };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -61,6 +67,7 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                 arguments.sizes = vec![100, 200];
                 arguments.pairs = 1;
                 arguments.grants = vec![100, 200];
+                arguments.counted = 5;
             }
             _ => {
                 say("bench --covenant BINARY [--samples N] [--quick]")?;

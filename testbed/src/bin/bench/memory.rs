@@ -1,4 +1,6 @@
 //! Resident size of the operator over the number of open grants, and its slope.
+//!
+//! May not: look into the operator. The kernel knows its size.
 
 use std::path::Path;
 use std::time::Duration;
