@@ -8,11 +8,15 @@ mod echo;
 mod latency;
 mod memory;
 mod objects;
+mod staircase;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+
+/// The parts of the benchmark.
+const PARTS: [&str; 4] = ["counts", "latency", "cold-start", "memory"];
 
 /// What is measured, and how much of it.
 struct Arguments {
@@ -22,6 +26,7 @@ struct Arguments {
     pairs: usize,
     grants: Vec<usize>,
     counted: usize,
+    only: Option<String>,
 }
 
 #[tokio::main]
@@ -29,18 +34,28 @@ async fn main() -> anyhow::Result<()> {
     let Some(arguments) = arguments()? else {
         return Ok(());
     };
-    say("Counts: calls by verb and resource from the audit log, revisions from the store")?;
-    counts::measure(&arguments.covenant, arguments.counted).await?;
-    say(
-        "\nLatency: from a grant's 201 to the stored policy, beside a controller that copies one object to one policy",
-    )?;
-    latency::measure(&arguments.covenant, arguments.samples).await?;
-    say(
-        "\nCold start: every object of N enrolled namespaces, beside a raw client that writes the same bodies",
-    )?;
-    cold_start::measure(&arguments.covenant, &arguments.sizes, arguments.pairs).await?;
-    say("\nMemory: resident size of the operator over the number of open grants")?;
-    memory::measure(&arguments.covenant, &arguments.grants).await
+    let wanted = |part: &str| arguments.only.as_deref().is_none_or(|only| only == part);
+    if wanted("counts") {
+        say("Counts: calls by verb and resource from the audit log, revisions from the store")?;
+        counts::measure(&arguments.covenant, arguments.counted).await?;
+    }
+    if wanted("latency") {
+        say(
+            "\nLatency: from a grant's 201 to the stored policy, beside raw clients in the same run",
+        )?;
+        latency::measure(&arguments.covenant, arguments.samples).await?;
+    }
+    if wanted("cold-start") {
+        say(
+            "\nCold start: every object of N enrolled namespaces, beside a raw client that writes the same bodies",
+        )?;
+        cold_start::measure(&arguments.covenant, &arguments.sizes, arguments.pairs).await?;
+    }
+    if wanted("memory") {
+        say("\nMemory: resident size of the operator over the number of open grants")?;
+        memory::measure(&arguments.covenant, &arguments.grants).await?;
+    }
+    Ok(())
 }
 
 fn arguments() -> anyhow::Result<Option<Arguments>> {
@@ -51,6 +66,7 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
         pairs: 3,
         grants: vec![500, 1000, 2000, 4000],
         counted: 20,
+        only: None,
     };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -62,6 +78,15 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                 let count = given.next().context("--samples needs a number")?;
                 arguments.samples = count.parse().context("--samples needs a number")?;
             }
+            "--only" => {
+                let part = given.next().context("--only needs the name of a part")?;
+                anyhow::ensure!(
+                    PARTS.contains(&part.as_str()),
+                    "--only takes one of {}",
+                    PARTS.join(", ")
+                );
+                arguments.only = Some(part);
+            }
             "--quick" => {
                 arguments.samples = 40;
                 arguments.sizes = vec![100, 200];
@@ -70,7 +95,7 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                 arguments.counted = 5;
             }
             _ => {
-                say("bench --covenant BINARY [--samples N] [--quick]")?;
+                say("bench --covenant BINARY [--samples N] [--quick] [--only PART]")?;
                 anyhow::ensure!(
                     argument == "--help" || argument == "-h",
                     "unknown argument {argument}"

@@ -56,6 +56,11 @@ pub fn policies() -> ApiResource {
     )
 }
 
+/// Jobs.
+pub fn jobs() -> ApiResource {
+    resource("batch", "v1", "Job", "jobs")
+}
+
 /// DataSharingGrants.
 pub fn grants() -> ApiResource {
     resource(
@@ -104,6 +109,26 @@ pub async fn create(
         result?;
     }
     Ok(())
+}
+
+/// Creates one object.
+pub async fn created(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<()> {
+    let object: DynamicObject = serde_json::from_value(object).context("no object")?;
+    api.create(&PostParams::default(), &object)
+        .await
+        .context("refused")?;
+    Ok(())
+}
+
+/// The policy that the controllers write which are compared with.
+pub fn path_policy(name: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": name },
+        "spec": {
+            "podSelector": { "matchLabels": { "app": "metrics-agent" } }, "policyTypes": ["Egress"],
+            "egress": [{ "to": [{ "ipBlock": { "cidr": "203.0.113.0/24" } }], "ports": [{ "port": 443, "protocol": "TCP" }] }]
+        }
+    })
 }
 
 /// An enrolled namespace.
