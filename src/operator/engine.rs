@@ -23,7 +23,7 @@ use super::server::{HEARTBEAT_SECONDS, Health};
 use super::watch::Told;
 use super::writer::{Answer, Report, Writer, lane};
 use crate::check::check;
-use crate::diff::{Change, diff};
+use crate::diff::{Change, Urgency, diff};
 use crate::model::{Dirty, Kind, Settings, Unit, World, WriteFailure};
 use crate::plan::{Plan, plan};
 
@@ -138,8 +138,10 @@ impl Engine {
                     Answer::Written(written) => self.take_written(&change, written),
                     Answer::Failed { error, holder } => self.take_failure(&change, &error, holder),
                 }
-                if lane(&change) == Lane::Closing {
-                    self.schedule.finish_closing(&unit, &change.target);
+                match change.urgency {
+                    Urgency::Close => self.schedule.finish_closing(&unit, &change.target),
+                    Urgency::Report => self.schedule.finish_report(&unit),
+                    _ => {}
                 }
             }
             Report::Done { unit } => self.schedule.finish_round(&unit),
@@ -238,26 +240,37 @@ impl Engine {
             held.is_none()
         });
         self.schedule.set_alarm(unit, wake);
-        self.schedule.planned(unit, now);
         self.send(unit, changes, now);
+        self.schedule.planned(unit, now, begun.elapsed());
     }
 
-    /// Sends what closes, or else a round of the rest. The rest waits for its turn; closing waits for nothing.
+    /// Sends what closes, or else a round of the rest, or else the report. The rest waits for its turn; closing waits for
+    /// nothing, and nothing waits for a report.
     fn send(&mut self, unit: &Unit, changes: Vec<Change>, now: Timestamp) {
-        let (closings, mut rest): (Vec<Change>, Vec<Change>) = changes
+        let (closings, rest): (Vec<Change>, Vec<Change>) = changes
             .into_iter()
-            .partition(|change| lane(change) == Lane::Closing);
-        if closings.is_empty() {
-            if !rest.is_empty() && self.schedule.begin_round(unit, now) {
-                rest.truncate(ROUND);
-                tokio::spawn(self.writer.clone().round(unit.clone(), rest));
+            .partition(|change| change.urgency == Urgency::Close);
+        for change in &closings {
+            if self.schedule.begin_closing(unit, &change.target) {
+                tokio::spawn(self.writer.clone().alone(unit.clone(), change.clone()));
             }
+        }
+        if !closings.is_empty() {
             return;
         }
-        for change in closings {
-            if self.schedule.begin_closing(unit, &change.target, now) {
-                tokio::spawn(self.writer.clone().close(unit.clone(), change));
+        let (reports, mut rest): (Vec<Change>, Vec<Change>) = rest
+            .into_iter()
+            .partition(|change| change.urgency == Urgency::Report);
+        match reports.into_iter().next() {
+            Some(report) if self.schedule.begin_report(unit, !rest.is_empty(), now) => {
+                tokio::spawn(self.writer.clone().alone(unit.clone(), report));
             }
+            Some(_) => {}
+            None => self.schedule.is_reported(unit),
+        }
+        if !rest.is_empty() && self.schedule.begin_round(unit) {
+            rest.truncate(ROUND);
+            tokio::spawn(self.writer.clone().round(unit.clone(), rest));
         }
     }
 

@@ -4,13 +4,19 @@
 //! because an instant that its last plan named has come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Target, Unit};
 
-/// While its writes are under way, a unit is looked at so often for what must be closed.
-const PACE: SignedDuration = SignedDuration::from_millis(100);
+/// While its writes are under way, a unit is looked at again after so many times what its last plan took: a small one at
+/// once, and a large one does not keep the others waiting.
+const PACE: i32 = 4;
+/// But never later than this: what is to be closed must be noticed.
+const LONGEST_PACE: SignedDuration = SignedDuration::from_millis(400);
+/// A report waits until nothing else is left to be written, but no longer than this.
+const REPORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 /// Paths of one unit that are being closed at once: another unit's closing must not queue behind thousands.
 const CLOSINGS: usize = 64;
 
@@ -26,14 +32,23 @@ pub struct Schedule {
     alarms: Alarms,
     /// When a unit with work under way is looked at again.
     looks: Alarms,
+    /// Since when a unit's report waits for the rest of its writes.
+    unreported: BTreeMap<Unit, Timestamp>,
 }
 
 /// What is under way for a unit.
 #[derive(Debug, Default)]
 struct Work {
     round: bool,
+    report: bool,
     closings: BTreeSet<Target>,
     look_at: Timestamp,
+}
+
+impl Work {
+    fn is_done(&self) -> bool {
+        !self.round && !self.report && self.closings.is_empty()
+    }
 }
 
 /// One instant a unit, and the earliest of all.
@@ -70,8 +85,8 @@ impl Alarms {
 
 /// The queue.
 impl Schedule {
-    /// Something that the unit reads changed. Where its writes are under way, it is looked at no more often than
-    /// [`PACE`], because each of those writes is such a change.
+    /// Something that the unit reads changed. Where its writes are under way, it is looked at no more often than its
+    /// [`PACE`] allows, because each of those writes is such a change.
     pub fn mark(&mut self, unit: Unit) {
         match self.work.get(&unit) {
             Some(work) => {
@@ -130,34 +145,63 @@ impl Schedule {
 
 /// The work under way.
 impl Schedule {
-    /// The unit was planned. While its work goes on, that is enough for a moment.
-    pub fn planned(&mut self, unit: &Unit, now: Timestamp) {
+    /// The unit was planned, which took so long. While its work goes on, that is enough for a moment.
+    pub fn planned(&mut self, unit: &Unit, now: Timestamp, took: Duration) {
         if let Some(work) = self.work.get_mut(unit) {
-            work.look_at = now.checked_add(PACE).unwrap_or(now);
+            let pace = SignedDuration::try_from(took)
+                .ok()
+                .and_then(|took| took.checked_mul(PACE))
+                .map_or(LONGEST_PACE, |pace| pace.min(LONGEST_PACE));
+            work.look_at = now.checked_add(pace).unwrap_or(now);
         }
     }
 
     /// A round of the unit's writes begins. Says whether it may: there is one round of a unit at a time.
-    pub fn begin_round(&mut self, unit: &Unit, now: Timestamp) -> bool {
+    pub fn begin_round(&mut self, unit: &Unit) -> bool {
         let work = self.work.entry(unit.clone()).or_default();
-        let may = !work.round;
-        work.round = true;
-        self.planned(unit, now);
-        may
+        !std::mem::replace(&mut work.round, true)
     }
 
     /// The closing of an object begins. Says whether it may: not twice at once, and not thousands of one unit.
-    pub fn begin_closing(&mut self, unit: &Unit, target: &Target, now: Timestamp) -> bool {
+    pub fn begin_closing(&mut self, unit: &Unit, target: &Target) -> bool {
         let work = self.work.entry(unit.clone()).or_default();
-        let may = work.closings.len() < CLOSINGS && work.closings.insert(target.clone());
-        self.planned(unit, now);
-        may
+        work.closings.len() < CLOSINGS && work.closings.insert(target.clone())
+    }
+
+    /// The unit's report is wanted, beside other writes or not. Says whether it may begin. It sums up what the others
+    /// bring about, so it comes after them, and nothing waits for it.
+    pub fn begin_report(&mut self, unit: &Unit, beside_others: bool, now: Timestamp) -> bool {
+        let since = *self.unreported.entry(unit.clone()).or_insert(now);
+        let work = self.work.entry(unit.clone()).or_default();
+        let wait = (beside_others || work.round) && now.duration_since(since) < REPORT_PATIENCE;
+        if work.report || wait {
+            if work.is_done() {
+                self.work.remove(unit);
+            }
+            return false;
+        }
+        work.report = true;
+        self.unreported.remove(unit);
+        true
+    }
+
+    /// Nothing of the unit is to be reported.
+    pub fn is_reported(&mut self, unit: &Unit) {
+        self.unreported.remove(unit);
     }
 
     /// The round is done.
     pub fn finish_round(&mut self, unit: &Unit) {
         if let Some(work) = self.work.get_mut(unit) {
             work.round = false;
+        }
+        self.after_work(unit);
+    }
+
+    /// The report is done, one way or the other.
+    pub fn finish_report(&mut self, unit: &Unit) {
+        if let Some(work) = self.work.get_mut(unit) {
+            work.report = false;
         }
         self.after_work(unit);
     }
@@ -178,11 +222,7 @@ impl Schedule {
 
     /// A unit without work is planned at once: there may be more to do, and the work itself changed what it reads.
     fn after_work(&mut self, unit: &Unit) {
-        let idle = self
-            .work
-            .get(unit)
-            .is_none_or(|work| !work.round && work.closings.is_empty());
-        if idle {
+        if self.work.get(unit).is_none_or(Work::is_done) {
             self.work.remove(unit);
             self.looks.set(unit, None);
         }
@@ -226,7 +266,7 @@ mod tests {
     #[test]
     fn a_busy_unit_does_not_hold_up_another_and_is_planned_again_when_its_work_is_done() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme"), at(0)));
+        assert!(schedule.begin_round(&unit("acme")));
         schedule.mark(unit("acme"));
         schedule.mark(unit("globex"));
         assert_eq!(schedule.next(), Some(unit("globex")));
@@ -238,29 +278,62 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_unit_that_changes_is_looked_at_soon_and_not_all_the_time() {
+    fn a_busy_unit_that_changes_is_looked_at_soon_and_the_less_often_the_longer_its_plans_take() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme"), at(0)));
-        for _ in 0..3 {
-            schedule.mark(unit("acme"));
+        assert!(schedule.begin_round(&unit("acme")));
+        for (took, look_at) in [(0, 1000), (5, 1020), (50, 1200), (5_000, 1400)] {
+            schedule.planned(
+                &unit("acme"),
+                in_milliseconds(1000),
+                Duration::from_millis(took),
+            );
+            for _ in 0..3 {
+                schedule.mark(unit("acme"));
+            }
+            assert_eq!(schedule.wakes_at(), Some(in_milliseconds(look_at)));
+            schedule.ring(in_milliseconds(look_at - 1));
+            assert_eq!(schedule.next(), None);
+            schedule.ring(in_milliseconds(look_at));
+            assert_eq!(schedule.next(), Some(unit("acme")));
         }
-        assert_eq!(schedule.wakes_at(), Some(in_milliseconds(100)));
-        schedule.ring(in_milliseconds(99));
-        assert_eq!(schedule.next(), None);
-        schedule.ring(in_milliseconds(100));
-        assert_eq!(schedule.next(), Some(unit("acme")));
-        schedule.planned(&unit("acme"), in_milliseconds(100));
-        assert!(!schedule.begin_round(&unit("acme"), in_milliseconds(100)));
-        schedule.mark(unit("acme"));
-        assert_eq!(schedule.wakes_at(), Some(in_milliseconds(200)));
+        assert!(!schedule.begin_round(&unit("acme")), "one round at a time");
+    }
+
+    #[test]
+    fn a_report_comes_after_the_other_writes_and_holds_none_of_them_up() {
+        let mut schedule = Schedule::default();
+        assert!(!schedule.begin_report(&unit("acme"), true, at(0)));
+        assert_eq!(schedule.busy(), 0);
+        assert!(schedule.begin_round(&unit("acme")));
+        assert!(!schedule.begin_report(&unit("acme"), false, at(1)));
+        schedule.finish_round(&unit("acme"));
+        assert!(schedule.begin_report(&unit("acme"), false, at(2)));
+        assert!(!schedule.begin_report(&unit("acme"), false, at(2)), "once");
+        assert!(schedule.begin_round(&unit("acme")));
+        schedule.finish_report(&unit("acme"));
+        schedule.finish_round(&unit("acme"));
+        assert_eq!(schedule.busy(), 0);
+    }
+
+    #[test]
+    fn writes_without_an_end_do_not_put_a_report_off_for_ever() {
+        let mut schedule = Schedule::default();
+        assert!(schedule.begin_round(&unit("acme")));
+        assert!(!schedule.begin_report(&unit("acme"), true, at(0)));
+        assert!(!schedule.begin_report(&unit("acme"), true, at(4)));
+        assert!(schedule.begin_report(&unit("acme"), true, at(5)));
+        schedule.finish_report(&unit("acme"));
+        assert!(!schedule.begin_report(&unit("acme"), true, at(6)));
+        schedule.is_reported(&unit("acme"));
+        assert!(!schedule.begin_report(&unit("acme"), true, at(20)));
     }
 
     #[test]
     fn what_must_be_closed_does_not_wait_for_the_round_under_way() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme"), at(0)));
-        assert!(schedule.begin_closing(&unit("acme"), &path("a"), at(0)));
-        assert!(!schedule.begin_closing(&unit("acme"), &path("a"), at(0)));
+        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_closing(&unit("acme"), &path("a")));
+        assert!(!schedule.begin_closing(&unit("acme"), &path("a")));
         schedule.finish_round(&unit("acme"));
         assert_eq!(schedule.busy(), 1);
         schedule.finish_closing(&unit("acme"), &path("a"));
@@ -272,9 +345,7 @@ mod tests {
     fn one_units_closings_leave_room_for_anothers() {
         let mut schedule = Schedule::default();
         let begun = (0..1000)
-            .filter(|number| {
-                schedule.begin_closing(&unit("acme"), &path(&number.to_string()), at(0))
-            })
+            .filter(|number| schedule.begin_closing(&unit("acme"), &path(&number.to_string())))
             .count();
         assert_eq!(begun, CLOSINGS);
     }
@@ -308,7 +379,7 @@ mod tests {
     fn an_instant_that_comes_during_a_round_does_not_wait_for_its_end() {
         let mut schedule = Schedule::default();
         schedule.set_alarm(&unit("acme"), Some(at(10)));
-        assert!(schedule.begin_round(&unit("acme"), at(9)));
+        assert!(schedule.begin_round(&unit("acme")));
         schedule.ring(at(10));
         assert_eq!(schedule.next(), Some(unit("acme")));
     }

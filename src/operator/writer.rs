@@ -1,4 +1,4 @@
-//! The tasks that write: a round of a unit's writes, or the closing of one path. They report to the engine.
+//! The tasks that write: a round of a unit's writes, the closing of one path, or a report. They report to the engine.
 //!
 //! May not: see the World, or decide what is written. Closings never share a queue with anything else.
 
@@ -108,9 +108,13 @@ impl Writer {
         let _ = self.reports.send(Report::Done { unit }).await;
     }
 
-    /// Closes one path.
-    pub async fn close(self, unit: Unit, change: Change) {
-        self.write(&unit, change, &self.closing).await;
+    /// Makes one write that waits for no other: the closing of a path, or a report.
+    pub async fn alone(self, unit: Unit, change: Change) {
+        let requests = match lane(&change) {
+            Lane::Closing => &self.closing,
+            Lane::Rest => &self.requests,
+        };
+        self.write(&unit, change, requests).await;
     }
 
     async fn write(&self, unit: &Unit, change: Change, requests: &Semaphore) {
