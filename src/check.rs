@@ -17,8 +17,8 @@ use crate::api::names::{
     LABEL_MANAGED_BY, LABEL_PART, MANAGED_BY_COVENANT, MANAGER_NETWORK, MANAGER_TIMER, PART_PATH,
     POLICY_DEFAULT_DENY,
 };
-use crate::model::{Kind, ObjectKey, Stage, Target, Unit, World};
-use crate::plan::{NamespacePlan, Plan, StatusPlan};
+use crate::model::{Kind, ObjectKey, Stage, Target, World};
+use crate::plan::{Extent, NamespacePlan, Plan, StatusPlan};
 
 /// An invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ pub enum Rule {
     OnlyWhereInForce,
     /// A name that somebody else's object has is not asked for.
     NameIsForeign,
-    /// Objects carry our label, and stand in the namespace that was planned.
+    /// Objects carry our label, and are within what was planned.
     Labelled,
     /// A status says open only where the path was read back.
     OpenNeedsReadBack,
@@ -86,8 +86,13 @@ impl Findings {
 #[must_use]
 pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
     let mut findings = Findings::default();
-    if let (Unit::Namespace(name), Some(namespace)) = (&plan.unit, &plan.namespace) {
+    if let (Some(name), Some(namespace)) = (plan.unit.namespace(), &plan.namespace) {
         objects(&mut findings, world, name, namespace);
+        if namespace.extent == Extent::Whole {
+            denial(&mut findings, world, name, namespace);
+        } else {
+            only_the_path(&mut findings, name, namespace);
+        }
         for (policy_name, policy) in &namespace.policies {
             let target = Target::new(Kind::NetworkPolicy, ObjectKey::new(name, policy_name));
             if part(policy) == Some(PART_PATH) {
@@ -190,7 +195,26 @@ fn objects(findings: &mut Findings, world: &World, name: &str, planned: &Namespa
             );
         }
     }
-    if in_force {
+}
+
+/// A plan of one path names its objects and no others.
+fn only_the_path(findings: &mut Findings, name: &str, planned: &NamespacePlan) {
+    let policies = planned.policies.keys().map(|key| (Kind::NetworkPolicy, key));
+    let timers = planned.timers.keys().map(|key| (Kind::Job, key));
+    for (kind, key) in policies.chain(timers) {
+        if planned.extent != Extent::Path(key.clone()) {
+            let target = Target::new(kind, ObjectKey::new(name, key));
+            findings.add(
+                Rule::Labelled,
+                &target,
+                "it is not the path that was planned",
+            );
+        }
+    }
+}
+
+fn denial(findings: &mut Findings, world: &World, name: &str, planned: &NamespacePlan) {
+    if in_force(world, name) {
         let denied = planned
             .policies
             .get(POLICY_DEFAULT_DENY)

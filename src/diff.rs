@@ -14,8 +14,8 @@ use crate::api::names::{
     ANNOTATION_CLOSES_AT, LABEL_PART, MANAGER_NETWORK, MANAGER_POSTURE, MANAGER_STATUS,
     MANAGER_TIMER, PART_PATH, POSTURE_NAME,
 };
-use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, Unit, World};
-use crate::plan::{NamespacePlan, Notice, Plan, PosturePlan, StatusPlan};
+use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, World};
+use crate::plan::{Extent, NamespacePlan, Notice, Plan, PosturePlan, StatusPlan};
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,17 +109,20 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
         next: _,
     } = plan;
     let mut changes = Vec::new();
-    if let (Unit::Namespace(name), Some(planned)) = (unit, namespace) {
+    if let (Some(name), Some(planned)) = (unit.namespace(), namespace) {
         let NamespacePlan {
+            extent,
             standing: _,
             grants: _,
             policies,
             timers,
             posture,
         } = planned;
-        changes.extend(policy_changes(world, name, policies));
-        changes.extend(timer_changes(world, name, timers, policies));
-        changes.extend(posture_changes(world, name, posture.as_ref()));
+        changes.extend(policy_changes(world, name, extent, policies));
+        changes.extend(timer_changes(world, name, extent, timers, policies));
+        if *extent == Extent::Whole {
+            changes.extend(posture_changes(world, name, posture.as_ref()));
+        }
     }
     changes.extend(
         statuses
@@ -134,6 +137,7 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
 fn policy_changes(
     world: &World,
     namespace: &str,
+    extent: &Extent,
     desired: &BTreeMap<String, NetworkPolicy>,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -179,7 +183,14 @@ fn policy_changes(
             },
         }
     }
-    for observed in world.policies_in(namespace) {
+    let observed: Vec<&ObservedPolicy> = match extent {
+        Extent::Whole => world.policies_in(namespace).collect(),
+        Extent::Path(name) => world
+            .policy(&ObjectKey::new(namespace, name))
+            .into_iter()
+            .collect(),
+    };
+    for observed in observed {
         if desired.contains_key(&observed.meta.key.name) || !observed.is_ours(MANAGER_NETWORK) {
             continue;
         }
@@ -219,6 +230,7 @@ fn policy_changes(
 fn timer_changes(
     world: &World,
     namespace: &str,
+    extent: &Extent,
     desired: &BTreeMap<String, Job>,
     policies: &BTreeMap<String, NetworkPolicy>,
 ) -> Vec<Change> {
@@ -262,7 +274,14 @@ fn timer_changes(
             }
         }
     }
-    for observed in world.timers_in(namespace) {
+    let observed: Vec<&ObservedTimer> = match extent {
+        Extent::Whole => world.timers_in(namespace).collect(),
+        Extent::Path(name) => world
+            .timer(&ObjectKey::new(namespace, name))
+            .into_iter()
+            .collect(),
+    };
+    for observed in observed {
         let name = &observed.meta.key.name;
         if desired.contains_key(name) || !observed.is_ours(MANAGER_TIMER) || observed.meta.deleting
         {

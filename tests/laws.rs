@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use covenant::check::check;
 use covenant::diff::diff;
 use covenant::model::{Kind, ObjectKey, Unit, World};
-use covenant::plan::{decide, plan};
+use covenant::plan::{Extent, decide, plan};
 use covenant::simulate;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -348,6 +348,37 @@ proptest! {
                 prop_assert_eq!(&policy.owners[0].uid, &timer.meta.uid);
                 let deadline = covenant::plan::deadline_of(timer).unwrap();
                 prop_assert!(deadline > now);
+            }
+        }
+    }
+
+    /// At every step on the way, for every grant; and no further than its own path.
+    #[test]
+    fn a_grant_planned_alone_is_planned_as_its_namespace_plans_it(objects in arb_world(), now in instant(), later in instant()) {
+        let mut world = support::world(&objects);
+        for (instant, pass) in [(now, 0), (now, 1), (now, 2), (now, 3), (later, 4), (later, 5)] {
+            for (unit, whole) in all_plans(&world, instant) {
+                let changes = diff(&whole, &world);
+                for grant in whole.namespace.iter().flat_map(|namespace| &namespace.grants) {
+                    let key = ObjectKey::new(unit.namespace().unwrap(), &grant.name);
+                    let alone = plan(&world, &Unit::Grant(key.clone()), instant);
+                    let Extent::Path(path) = &alone.namespace.as_ref().unwrap().extent else {
+                        panic!("{key} alone is a path");
+                    };
+                    let is_of_it = |change: &&covenant::diff::Change| match change.target.kind {
+                        Kind::Grant => change.target.key == key,
+                        Kind::NetworkPolicy | Kind::Job => change.target.key == ObjectKey::new(&key.namespace, path),
+                        _ => false,
+                    };
+                    let expected: Vec<_> = changes.iter().filter(is_of_it).cloned().collect();
+                    prop_assert_eq!(diff(&alone, &world), expected, "{}", key);
+                    let violations = check(&alone, &world, instant);
+                    prop_assert!(violations.is_empty(), "{:?}", violations.iter().map(ToString::to_string).collect::<Vec<_>>());
+                }
+            }
+            simulate::controllers(&mut world, instant);
+            for unit in world.units() {
+                simulate::step(&mut world, &unit, instant, pass);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::identity::Unit;
+use super::identity::{ObjectKey, Unit};
 
 /// The units whose plan a change can affect, and no others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,12 @@ impl Dirty {
         if !name.is_empty() {
             self.0.insert(Unit::Namespace(name.to_owned()));
         }
+    }
+
+    /// Marks a grant and its namespace.
+    pub fn grant(&mut self, key: &ObjectKey) {
+        self.namespace(&key.namespace);
+        self.0.insert(Unit::Grant(key.clone()));
     }
 
     /// Marks several namespaces.

@@ -200,11 +200,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// What is planned at once: a namespace with everything in it, or one cluster-scoped object's status.
+/// What is planned at once: a namespace with everything in it, one grant of it, or one cluster-scoped object's status.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
     /// A namespace.
     Namespace(String),
+    /// One grant, with the end of its path in its own namespace. Its namespace's plan says the same of it and is the one
+    /// that counts; this one is cheap, however many grants there are.
+    Grant(ObjectKey),
     /// The status of a DataProcessor.
     Processor(String),
     /// The status of a SharingProhibition.
@@ -213,10 +216,23 @@ pub enum Unit {
     Baseline(String),
 }
 
+impl Unit {
+    /// The namespace that it is, or is in.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Namespace(name) => Some(name),
+            Self::Grant(key) => Some(&key.namespace),
+            Self::Processor(_) | Self::Prohibition(_) | Self::Baseline(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Unit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace(name) => write!(formatter, "namespace {name}"),
+            Self::Grant(key) => write!(formatter, "grant {key}"),
             Self::Processor(name) => write!(formatter, "processor {name}"),
             Self::Prohibition(name) => write!(formatter, "prohibition {name}"),
             Self::Baseline(name) => write!(formatter, "baseline {name}"),

@@ -19,7 +19,9 @@ use super::pod::ObservedPod;
 use super::processor::Processor;
 use super::prohibition::Prohibition;
 use super::tenancy::Namespace;
-use crate::api::names::{LABEL_GRANT_NAMESPACE, MANAGER_NETWORK};
+use crate::api::names::{
+    ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, MANAGER_NETWORK, MANAGER_TIMER,
+};
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
@@ -326,6 +328,10 @@ impl World {
             return dirty;
         }
         dirty.namespace(&key.namespace);
+        // One that is gone, or made anew, leaves behind what only its namespace's plan sees.
+        if new.is_some_and(|new| old.as_ref().is_none_or(|old| old.meta.uid == new.meta.uid)) {
+            dirty.grant(key);
+        }
         for grant in [old.as_ref(), new].into_iter().flatten() {
             if let Some(recipient) = recipient_namespace(grant) {
                 dirty.namespace(recipient);
@@ -406,9 +412,8 @@ impl World {
         }
         dirty.namespace(&key.namespace);
         for policy in [old.as_ref(), new].into_iter().flatten() {
-            if let Some(source) = policy.labels.get(LABEL_GRANT_NAMESPACE) {
-                dirty.namespace(source);
-            }
+            let ours = policy.is_ours(MANAGER_NETWORK);
+            mark_path(&mut dirty, key, ours, &policy.labels, &policy.annotations);
         }
         self.mark_breach(&mut dirty, &key.namespace);
         dirty
@@ -424,9 +429,8 @@ impl World {
         if old.as_ref() != new {
             dirty.namespace(&key.namespace);
             for timer in [old.as_ref(), new].into_iter().flatten() {
-                if let Some(source) = timer.labels.get(LABEL_GRANT_NAMESPACE) {
-                    dirty.namespace(source);
-                }
+                let ours = timer.is_ours(MANAGER_TIMER);
+                mark_path(&mut dirty, key, ours, &timer.labels, &timer.annotations);
             }
         }
         dirty
@@ -677,6 +681,26 @@ impl World {
                 .is_some_and(|namespace| namespace.tenant.as_deref() == Some(tenant))
         };
         self.breached.iter().filter(of_tenant).map(String::as_str)
+    }
+}
+
+/// What the labels and annotations of a path's policy or timer say about whose it is.
+fn mark_path(
+    dirty: &mut Dirty,
+    key: &ObjectKey,
+    ours: bool,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) {
+    let Some(source) = labels.get(LABEL_GRANT_NAMESPACE) else {
+        return;
+    };
+    dirty.namespace(source);
+    if let Some(grant) = annotations.get(ANNOTATION_GRANT)
+        && ours
+        && source == &key.namespace
+    {
+        dirty.grant(&ObjectKey::new(source, grant));
     }
 }
 

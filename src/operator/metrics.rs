@@ -154,7 +154,8 @@ impl Metrics {
     pub fn planned(&self, plan: &Plan, seconds: f64) {
         self.plans.inc();
         self.plan_seconds.observe(seconds);
-        let Some(namespace) = &plan.namespace else {
+        // A grant's own plan tells nothing that its namespace's does not.
+        let (Unit::Namespace(_), Some(namespace)) = (&plan.unit, &plan.namespace) else {
             return;
         };
         let mut summary = Summary::default();

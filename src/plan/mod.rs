@@ -1,7 +1,7 @@
 //! `plan(world, unit, now)`: what must exist, what the statuses say and why, and when the answer next changes.
 //!
 //! A plan leaves its executor no choices. Planning is idempotent, independent of the order in which the World was
-//! filled, and bounded by one unit: a namespace with its grants, or one cluster-scoped object.
+//! filled, and bounded by one unit: a namespace with its grants, one of these grants, or one cluster-scoped object.
 //!
 //! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
 
@@ -25,7 +25,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 
 use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus};
-use crate::model::{Grant, Target, Unit, World};
+use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
 pub use path::{PathEnd, PathState};
@@ -39,7 +39,7 @@ pub use timer::deadline_of;
 pub struct Plan {
     /// What was planned.
     pub unit: Unit,
-    /// For a namespace: everything that must exist in it. None for cluster-scoped units.
+    /// What must exist in a namespace. None for cluster-scoped units, and for a grant that is not there.
     pub namespace: Option<NamespacePlan>,
     /// Statuses of the unit's objects, whether they changed or not.
     pub statuses: Vec<StatusPlan>,
@@ -47,12 +47,23 @@ pub struct Plan {
     pub next: Option<Timestamp>,
 }
 
-/// Everything that must exist in a namespace. What is ours and not listed must go.
+/// How much of a namespace a plan speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything in it.
+    Whole,
+    /// The policy and the timer of this name, and the one grant that they are for.
+    Path(String),
+}
+
+/// What must exist in a namespace. What is ours, within the extent and not listed must go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamespacePlan {
+    /// How much of the namespace this speaks of.
+    pub extent: Extent,
     /// Whether and how the namespace is enrolled.
     pub standing: Standing,
-    /// The namespace's own grants with what was decided, by name.
+    /// The namespace's own grants within the extent, with what was decided, by name.
     pub grants: Vec<GrantPlan>,
     /// NetworkPolicies by name: the baseline's, and those of paths that may stand now.
     pub policies: BTreeMap<String, NetworkPolicy>,
@@ -125,6 +136,7 @@ pub struct Notice {
 pub fn plan(world: &World, unit: &Unit, now: Timestamp) -> Plan {
     match unit {
         Unit::Namespace(name) => plan_namespace(world, name, now),
+        Unit::Grant(key) => plan_grant(world, key, now),
         Unit::Processor(name) => plan_status(unit, status::of_processor(world, name, now)),
         Unit::Prohibition(name) => plan_status(unit, status::of_prohibition(world, name, now)),
         Unit::Baseline(name) => plan_status(unit, status::of_baseline(world, name, now)),
@@ -141,52 +153,65 @@ fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) ->
     }
 }
 
-fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
-    let standing = standing(world, name);
-    let mut next = decision::Earliest::default();
+/// What stands for the paths of a namespace.
+#[derive(Default)]
+struct Stand {
+    policies: BTreeMap<String, NetworkPolicy>,
+    timers: BTreeMap<String, Job>,
+    next: decision::Earliest,
+}
 
-    let mut timers = BTreeMap::new();
-    let mut policies = network::floor(world, name, &standing);
-    let mut stand = |grant: &Grant, decision: &Decision| {
-        let ends = path::ends(world, grant, decision, now);
-        for (end, state) in ends.iter().filter(|(end, _)| end.namespace == name) {
-            next.note(state.next(), now);
-            timers.extend(state.timer().map(|job| (end.name.clone(), job.clone())));
-            policies.extend(
-                state
-                    .policy()
-                    .map(|policy| (end.name.clone(), policy.clone())),
-            );
-        }
-        next.note(decision.next, now);
-        ends
-    };
-
-    let mut grants = Vec::new();
-    let mut statuses = Vec::new();
-    for grant in world.grants_in(name) {
+impl Stand {
+    /// Decides about a grant and takes in the ends of its path that stand in `namespace`.
+    fn take(&mut self, world: &World, namespace: &str, grant: &Grant, now: Timestamp) -> GrantPlan {
         let decision = decide(world, grant, now);
-        let ends = stand(grant, &decision);
-        let planned = GrantPlan {
+        let ends = path::ends(world, grant, &decision, now);
+        for (end, state) in ends.iter().filter(|(end, _)| end.namespace == namespace) {
+            self.next.note(state.next(), now);
+            let timer = state.timer().map(|job| (end.name.clone(), job.clone()));
+            self.timers.extend(timer);
+            let policy = state.policy();
+            let policy = policy.map(|policy| (end.name.clone(), policy.clone()));
+            self.policies.extend(policy);
+        }
+        self.next.note(decision.next, now);
+        GrantPlan {
             name: grant.meta.key.name.clone(),
             decision,
             ends,
-        };
+        }
+    }
+}
+
+fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
+    let standing = standing(world, name);
+    let mut stand = Stand {
+        policies: network::floor(world, name, &standing),
+        ..Stand::default()
+    };
+    let mut grants = Vec::new();
+    let mut statuses = Vec::new();
+    for grant in world.grants_in(name) {
+        let planned = stand.take(world, name, grant, now);
         statuses.push(status::of_grant(world, grant, &planned, now));
         grants.push(planned);
     }
     let mut received = Vec::new();
     for grant in world.grants_to(name) {
-        let decision = decide(world, grant, now);
-        let ends = stand(grant, &decision);
-        received.push((grant, ends));
+        let planned = stand.take(world, name, grant, now);
+        received.push((grant, planned.ends));
     }
     for acceptance in world.acceptances_in(name) {
         statuses.push(status::of_acceptance(world, acceptance, now));
     }
-
+    let Stand {
+        policies,
+        timers,
+        next,
+    } = stand;
     let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
     let namespace = NamespacePlan {
+        extent: Extent::Whole,
         standing,
         grants,
         policies,
@@ -198,5 +223,29 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         namespace: Some(namespace),
         statuses,
         next: next.instant(),
+    }
+}
+
+fn plan_grant(world: &World, key: &ObjectKey, now: Timestamp) -> Plan {
+    let unit = Unit::Grant(key.clone());
+    let Some(grant) = world.grant(key) else {
+        return plan_status(&unit, None);
+    };
+    let mut stand = Stand::default();
+    let planned = stand.take(world, &key.namespace, grant, now);
+    let statuses = vec![status::of_grant(world, grant, &planned, now)];
+    let namespace = NamespacePlan {
+        extent: Extent::Path(name::of_path(&grant.meta, &key.namespace)),
+        standing: standing(world, &key.namespace),
+        grants: vec![planned],
+        policies: stand.policies,
+        timers: stand.timers,
+        posture: None,
+    };
+    Plan {
+        unit,
+        namespace: Some(namespace),
+        statuses,
+        next: stand.next.instant(),
     }
 }
