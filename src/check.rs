@@ -199,7 +199,10 @@ fn objects(findings: &mut Findings, world: &World, name: &str, planned: &Namespa
 
 /// A plan of one path names its objects and no others.
 fn only_the_path(findings: &mut Findings, name: &str, planned: &NamespacePlan) {
-    let policies = planned.policies.keys().map(|key| (Kind::NetworkPolicy, key));
+    let policies = planned
+        .policies
+        .keys()
+        .map(|key| (Kind::NetworkPolicy, key));
     let timers = planned.timers.keys().map(|key| (Kind::Job, key));
     for (kind, key) in policies.chain(timers) {
         if planned.extent != Extent::Path(key.clone()) {

@@ -19,9 +19,7 @@ use super::pod::ObservedPod;
 use super::processor::Processor;
 use super::prohibition::Prohibition;
 use super::tenancy::Namespace;
-use crate::api::names::{
-    ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, MANAGER_NETWORK, MANAGER_TIMER,
-};
+use crate::api::names::{ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, MANAGER_NETWORK, MANAGER_TIMER};
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;

@@ -136,12 +136,18 @@ impl Engine {
             } => {
                 match answer {
                     Answer::Written(written) => self.take_written(&change, written),
-                    Answer::Failed { error, holder } => self.take_failure(&change, &error, holder),
+                    Answer::Failed { error, holder } => {
+                        self.take_failure(&change, &error, holder);
+                        // It keeps the alarms, for its grants too.
+                        if let Some(namespace) = unit.namespace() {
+                            self.schedule.mark(Unit::Namespace(namespace.to_owned()));
+                        }
+                    }
                 }
                 match change.urgency {
                     Urgency::Close => self.schedule.finish_closing(&unit, &change.target),
                     Urgency::Report => self.schedule.finish_report(&unit),
-                    _ => {}
+                    _ => self.schedule.finish_write(&unit, &change.target),
                 }
             }
             Report::Done { unit } => self.schedule.finish_round(&unit),
@@ -239,7 +245,10 @@ impl Engine {
             wake = [wake, held].into_iter().flatten().min();
             held.is_none()
         });
-        self.schedule.set_alarm(unit, wake);
+        // A grant's instants are its namespace's too.
+        if !matches!(unit, Unit::Grant(_)) {
+            self.schedule.set_alarm(unit, wake);
+        }
         self.send(unit, changes, now);
         self.schedule.planned(unit, now, begun.elapsed());
     }
@@ -268,8 +277,10 @@ impl Engine {
             Some(_) => {}
             None => self.schedule.is_reported(unit),
         }
-        if !rest.is_empty() && self.schedule.begin_round(unit) {
-            rest.truncate(ROUND);
+        rest.retain(|change| !self.schedule.is_writing(&change.target));
+        rest.truncate(ROUND);
+        let targets = rest.iter().map(|change| &change.target);
+        if !rest.is_empty() && self.schedule.begin_round(unit, targets) {
             tokio::spawn(self.writer.clone().round(unit.clone(), rest));
         }
     }
@@ -298,9 +309,26 @@ impl Engine {
         }
     }
 
+    /// Where it is a grant that changed, that grant is planned at once and the rest of its namespace soon.
     fn mark(&mut self, dirty: Dirty) {
+        // Everything is planned once every kind is listed.
+        if !self.ready {
+            return;
+        }
+        let now = clock::now();
+        let of_grants: BTreeSet<String> = dirty
+            .0
+            .iter()
+            .filter(|unit| matches!(unit, Unit::Grant(_)))
+            .filter_map(|unit| unit.namespace().map(str::to_owned))
+            .collect();
         for unit in dirty.0 {
-            self.schedule.mark(unit);
+            match &unit {
+                Unit::Namespace(name) if of_grants.contains(name) => {
+                    self.schedule.mark_soon(unit, now);
+                }
+                _ => self.schedule.mark(unit),
+            }
         }
     }
 

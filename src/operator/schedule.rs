@@ -17,6 +17,10 @@ const PACE: i32 = 4;
 const LONGEST_PACE: SignedDuration = SignedDuration::from_millis(400);
 /// A report waits until nothing else is left to be written, but no longer than this.
 const REPORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+/// A namespace of which only one grant changed is planned after this long: that grant is planned by itself, at once.
+const SOON: SignedDuration = SignedDuration::from_millis(250);
+/// With so many units at work, grants are written by their namespace's rounds alone, which a crowd cannot multiply.
+const CROWD: usize = 32;
 /// Paths of one unit that are being closed at once: another unit's closing must not queue behind thousands.
 const CLOSINGS: usize = 64;
 
@@ -29,6 +33,10 @@ pub struct Schedule {
     /// What is in either queue. A unit that is not in here was taken out by the other queue.
     queued: BTreeSet<Unit>,
     work: BTreeMap<Unit, Work>,
+    /// What a round is writing, of whichever unit: a grant and its namespace ask for the same.
+    writing: BTreeSet<Target>,
+    /// What is being closed, of whichever unit.
+    closing: BTreeSet<Target>,
     alarms: Alarms,
     /// When a unit with work under way is looked at again.
     looks: Alarms,
@@ -40,6 +48,7 @@ pub struct Schedule {
 #[derive(Debug, Default)]
 struct Work {
     round: bool,
+    writing: BTreeSet<Target>,
     report: bool,
     closings: BTreeSet<Target>,
     look_at: Timestamp,
@@ -102,10 +111,21 @@ impl Schedule {
         }
     }
 
+    /// Something changed that the unit may take its time for: a moment, in which much else may happen.
+    pub fn mark_soon(&mut self, unit: Unit, now: Timestamp) {
+        if self.work.contains_key(&unit) {
+            self.mark(unit);
+        } else if !self.queued.contains(&unit) && !self.looks.by_unit.contains_key(&unit) {
+            self.looks
+                .set(&unit, Some(now.checked_add(SOON).unwrap_or(now)));
+        }
+    }
+
     /// The next unit to plan.
     pub fn next(&mut self) -> Option<Unit> {
         while let Some(unit) = self.due.pop_front().or_else(|| self.queue.pop_front()) {
             if self.queued.remove(&unit) {
+                self.looks.set(&unit, None);
                 return Some(unit);
             }
         }
@@ -156,16 +176,41 @@ impl Schedule {
         }
     }
 
-    /// A round of the unit's writes begins. Says whether it may: there is one round of a unit at a time.
-    pub fn begin_round(&mut self, unit: &Unit) -> bool {
+    /// Whether a round is writing the object, of whichever unit.
+    #[must_use]
+    pub fn is_writing(&self, target: &Target) -> bool {
+        self.writing.contains(target)
+    }
+
+    /// A round of the unit's writes begins. Says whether it may: there is one round of a unit at a time, and in a crowd
+    /// none of a grant alone.
+    pub fn begin_round<'a>(
+        &mut self,
+        unit: &Unit,
+        targets: impl IntoIterator<Item = &'a Target>,
+    ) -> bool {
+        if matches!(unit, Unit::Grant(_)) && self.work.len() >= CROWD {
+            return false;
+        }
         let work = self.work.entry(unit.clone()).or_default();
-        !std::mem::replace(&mut work.round, true)
+        if work.round {
+            return false;
+        }
+        work.round = true;
+        work.writing = targets.into_iter().cloned().collect();
+        self.writing.extend(work.writing.iter().cloned());
+        true
     }
 
     /// The closing of an object begins. Says whether it may: not twice at once, and not thousands of one unit.
     pub fn begin_closing(&mut self, unit: &Unit, target: &Target) -> bool {
-        let work = self.work.entry(unit.clone()).or_default();
-        work.closings.len() < CLOSINGS && work.closings.insert(target.clone())
+        let closings = self.work.get(unit).map_or(0, |work| work.closings.len());
+        let may = closings < CLOSINGS && self.closing.insert(target.clone());
+        if may {
+            let work = self.work.entry(unit.clone()).or_default();
+            work.closings.insert(target.clone());
+        }
+        may
     }
 
     /// The unit's report is wanted, beside other writes or not. Says whether it may begin. It sums up what the others
@@ -190,10 +235,22 @@ impl Schedule {
         self.unreported.remove(unit);
     }
 
+    /// A write of the unit's round was answered, one way or the other: whoever has the next one for this object may send it.
+    pub fn finish_write(&mut self, unit: &Unit, target: &Target) {
+        if let Some(work) = self.work.get_mut(unit)
+            && work.writing.remove(target)
+        {
+            self.writing.remove(target);
+        }
+    }
+
     /// The round is done.
     pub fn finish_round(&mut self, unit: &Unit) {
         if let Some(work) = self.work.get_mut(unit) {
             work.round = false;
+            for target in std::mem::take(&mut work.writing) {
+                self.writing.remove(&target);
+            }
         }
         self.after_work(unit);
     }
@@ -211,6 +268,7 @@ impl Schedule {
         if let Some(work) = self.work.get_mut(unit) {
             work.closings.remove(target);
         }
+        self.closing.remove(target);
         self.after_work(unit);
     }
 
@@ -266,7 +324,7 @@ mod tests {
     #[test]
     fn a_busy_unit_does_not_hold_up_another_and_is_planned_again_when_its_work_is_done() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         schedule.mark(unit("acme"));
         schedule.mark(unit("globex"));
         assert_eq!(schedule.next(), Some(unit("globex")));
@@ -280,7 +338,7 @@ mod tests {
     #[test]
     fn a_busy_unit_that_changes_is_looked_at_soon_and_the_less_often_the_longer_its_plans_take() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         for (took, look_at) in [(0, 1000), (5, 1020), (50, 1200), (5_000, 1400)] {
             schedule.planned(
                 &unit("acme"),
@@ -296,7 +354,10 @@ mod tests {
             schedule.ring(in_milliseconds(look_at));
             assert_eq!(schedule.next(), Some(unit("acme")));
         }
-        assert!(!schedule.begin_round(&unit("acme")), "one round at a time");
+        assert!(
+            !schedule.begin_round(&unit("acme"), []),
+            "one round at a time"
+        );
     }
 
     #[test]
@@ -304,12 +365,12 @@ mod tests {
         let mut schedule = Schedule::default();
         assert!(!schedule.begin_report(&unit("acme"), true, at(0)));
         assert_eq!(schedule.busy(), 0);
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         assert!(!schedule.begin_report(&unit("acme"), false, at(1)));
         schedule.finish_round(&unit("acme"));
         assert!(schedule.begin_report(&unit("acme"), false, at(2)));
         assert!(!schedule.begin_report(&unit("acme"), false, at(2)), "once");
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         schedule.finish_report(&unit("acme"));
         schedule.finish_round(&unit("acme"));
         assert_eq!(schedule.busy(), 0);
@@ -318,7 +379,7 @@ mod tests {
     #[test]
     fn writes_without_an_end_do_not_put_a_report_off_for_ever() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         assert!(!schedule.begin_report(&unit("acme"), true, at(0)));
         assert!(!schedule.begin_report(&unit("acme"), true, at(4)));
         assert!(schedule.begin_report(&unit("acme"), true, at(5)));
@@ -328,10 +389,72 @@ mod tests {
         assert!(!schedule.begin_report(&unit("acme"), true, at(20)));
     }
 
+    fn grant(name: &str) -> Unit {
+        Unit::Grant(ObjectKey::new("acme", name))
+    }
+
+    #[test]
+    fn a_namespace_of_which_one_grant_changed_is_planned_soon_once_and_not_put_off_for_ever() {
+        let mut schedule = Schedule::default();
+        for milliseconds in [0, 100, 200] {
+            schedule.mark(grant("metrics"));
+            schedule.mark_soon(unit("acme"), in_milliseconds(milliseconds));
+            assert_eq!(schedule.next(), Some(grant("metrics")));
+            assert_eq!(schedule.next(), None);
+        }
+        assert_eq!(schedule.wakes_at(), Some(in_milliseconds(250)));
+        schedule.ring(in_milliseconds(250));
+        assert_eq!(schedule.next(), Some(unit("acme")));
+        assert_eq!(schedule.wakes_at(), None);
+    }
+
+    #[test]
+    fn what_cannot_take_its_time_is_planned_at_once_and_not_again_soon() {
+        let mut schedule = Schedule::default();
+        schedule.mark_soon(unit("acme"), at(0));
+        schedule.mark(unit("acme"));
+        assert_eq!(schedule.next(), Some(unit("acme")));
+        assert_eq!(schedule.wakes_at(), None);
+    }
+
+    #[test]
+    fn what_a_grant_writes_its_namespace_does_not_write_at_the_same_time() {
+        let mut schedule = Schedule::default();
+        assert!(schedule.begin_round(&grant("a"), [&path("a")]));
+        assert!(schedule.is_writing(&path("a")));
+        assert!(!schedule.is_writing(&path("b")));
+        schedule.finish_write(&grant("a"), &path("a"));
+        assert!(!schedule.is_writing(&path("a")));
+        assert!(schedule.begin_round(&unit("acme"), [&path("a")]));
+        schedule.finish_round(&grant("a"));
+        assert!(schedule.is_writing(&path("a")));
+        schedule.finish_round(&unit("acme"));
+        assert!(
+            !schedule.is_writing(&path("a")),
+            "what a round left unwritten too"
+        );
+        assert!(schedule.begin_closing(&grant("a"), &path("a")));
+        assert!(!schedule.begin_closing(&unit("acme"), &path("a")));
+        schedule.finish_closing(&grant("a"), &path("a"));
+        assert_eq!(schedule.busy(), 0);
+        assert!(schedule.begin_closing(&unit("acme"), &path("a")));
+    }
+
+    #[test]
+    fn a_crowd_of_grants_is_left_to_its_namespace_but_each_may_still_close() {
+        let mut schedule = Schedule::default();
+        let begun = (0..1000)
+            .filter(|number| schedule.begin_round(&grant(&number.to_string()), []))
+            .count();
+        assert_eq!(begun, CROWD);
+        assert!(schedule.begin_round(&unit("acme"), []));
+        assert!(schedule.begin_closing(&grant("last"), &path("last")));
+    }
+
     #[test]
     fn what_must_be_closed_does_not_wait_for_the_round_under_way() {
         let mut schedule = Schedule::default();
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         assert!(schedule.begin_closing(&unit("acme"), &path("a")));
         assert!(!schedule.begin_closing(&unit("acme"), &path("a")));
         schedule.finish_round(&unit("acme"));
@@ -379,7 +502,7 @@ mod tests {
     fn an_instant_that_comes_during_a_round_does_not_wait_for_its_end() {
         let mut schedule = Schedule::default();
         schedule.set_alarm(&unit("acme"), Some(at(10)));
-        assert!(schedule.begin_round(&unit("acme")));
+        assert!(schedule.begin_round(&unit("acme"), []));
         schedule.ring(at(10));
         assert_eq!(schedule.next(), Some(unit("acme")));
     }

@@ -94,8 +94,10 @@ impl Writer {
         let begun = clock::started();
         for group in changes.chunk_by(|a, b| side_by_side(a.urgency, b.urgency)) {
             let write = |change: Change| async {
+                // The semaphores are never closed.
+                let _permit = self.requests.acquire().await;
                 if begun.elapsed() < ROUND_TIME {
-                    self.write(&unit, change, &self.requests).await;
+                    self.write(&unit, change).await;
                 }
             };
             futures::stream::iter(group.iter().cloned())
@@ -114,12 +116,12 @@ impl Writer {
             Lane::Closing => &self.closing,
             Lane::Rest => &self.requests,
         };
-        self.write(&unit, change, requests).await;
-    }
-
-    async fn write(&self, unit: &Unit, change: Change, requests: &Semaphore) {
         // The semaphores are never closed.
         let _permit = requests.acquire().await;
+        self.write(&unit, change).await;
+    }
+
+    async fn write(&self, unit: &Unit, change: Change) {
         let sent = clock::now();
         let answer = match execute::write(&self.client, &change).await {
             Ok(written) => {
