@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testbed::operator::Operator;
 use testbed::proxy::{Fault, Moment, Proxy, Rule};
-use testbed::{Cluster, ClusterOptions, Identity, eventually};
+use testbed::{Cluster, ClusterOptions, Identity};
 
 use stage::{COVENANT, condition, in_days};
 
@@ -129,51 +129,57 @@ async fn scenario(lab: &Lab, run: &str, rule: Option<Rule>) -> bool {
         .unwrap();
     subject.wait(run, "goes", ("False", "Revoked")).await;
     subject.wait(run, "stays", ("True", "WithinWindow")).await;
-    subject.keep_alive().await;
-    let killed = subject.second.is_some();
-    wait_quiet(lab, run).await;
-    if !killed && !subject.first.is_running() {
-        // The very last write killed it; the fresh one must find nothing to do.
-        subject.keep_alive().await;
-        wait_quiet(lab, run).await;
-    }
+    subject.wait_for_rest(run).await;
+    // The very last write may have killed it; the fresh one must find nothing to do.
+    subject.wait_for_rest(run).await;
     lab.proxy.clear();
-    killed || subject.second.is_some()
+    subject.second.is_some()
 }
 
-/// Waits until the run's namespace is as it will stay: one path, its timer at the new end, the posture telling of it.
-async fn wait_quiet(lab: &Lab, run: &str) {
-    eventually("the namespace is at rest", PATIENCE, || async {
-        let admin = lab.cluster.admin();
-        let posture = admin.get(&["posture", "current", "-n", run]).await?;
-        anyhow::ensure!(posture["spec"]["openPathCount"] == 1, "{}", posture["spec"]);
-        let end = posture["spec"]["openPaths"][0]["closesAt"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        anyhow::ensure!(end > in_days(20) && end < in_days(22), "{end}");
-        anyhow::ensure!(
-            posture["status"]["observedGeneration"] == posture["metadata"]["generation"],
-            "{}",
-            posture["status"]
-        );
-        anyhow::ensure!(
-            condition(&posture, "Enforced").0 == "True",
-            "{}",
-            posture["status"]
-        );
-        let jobs = admin.get(&["jobs", "-n", run]).await?;
-        let jobs = jobs["items"].as_array().cloned().unwrap_or_default();
-        anyhow::ensure!(jobs.len() == 1, "{} timers", jobs.len());
-        anyhow::ensure!(
-            jobs[0]["spec"]["activeDeadlineSeconds"].as_i64() < Some(22 * 86_400),
-            "{}",
-            jobs[0]["spec"]
-        );
-        anyhow::Ok(())
-    })
-    .await
-    .unwrap();
+impl Subject<'_> {
+    /// Waits until the run's namespace is as it will stay, whoever of the two is alive.
+    async fn wait_for_rest(&mut self, run: &str) {
+        let begin = std::time::Instant::now();
+        loop {
+            self.keep_alive().await;
+            match at_rest(self.lab, run).await {
+                Ok(()) => return,
+                Err(seen) => assert!(begin.elapsed() < PATIENCE, "{run} is not at rest: {seen}"),
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+/// Whether the run's namespace is as it will stay: one path, its timer at the new end, the posture telling of it.
+async fn at_rest(lab: &Lab, run: &str) -> anyhow::Result<()> {
+    let admin = lab.cluster.admin();
+    let posture = admin.get(&["posture", "current", "-n", run]).await?;
+    anyhow::ensure!(posture["spec"]["openPathCount"] == 1, "{}", posture["spec"]);
+    let end = posture["spec"]["openPaths"][0]["closesAt"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    anyhow::ensure!(end > in_days(20) && end < in_days(22), "{end}");
+    anyhow::ensure!(
+        posture["status"]["observedGeneration"] == posture["metadata"]["generation"],
+        "{}",
+        posture["status"]
+    );
+    anyhow::ensure!(
+        condition(&posture, "Enforced").0 == "True",
+        "{}",
+        posture["status"]
+    );
+    let jobs = admin.get(&["jobs", "-n", run]).await?;
+    let jobs = jobs["items"].as_array().cloned().unwrap_or_default();
+    anyhow::ensure!(jobs.len() == 1, "{} timers", jobs.len());
+    anyhow::ensure!(
+        jobs[0]["spec"]["activeDeadlineSeconds"].as_i64() < Some(22 * 86_400),
+        "{}",
+        jobs[0]["spec"]
+    );
+    Ok(())
 }
 
 /// The namespace's state, without what may differ between two undisturbed runs.

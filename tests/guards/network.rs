@@ -1,0 +1,175 @@
+//! What a tenant may do with NetworkPolicies of its own.
+
+use serde_json::json;
+use testbed::eventually;
+
+use super::stage::{PATIENCE, assert_refused, cluster, enrolled, namespace, policy};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_cannot_widen_the_network_and_keeps_policies_of_its_own() {
+    let cluster = cluster().await;
+    enrolled(cluster, "wide").await;
+    let wide = [
+        (
+            "egress anywhere",
+            json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{}] }),
+        ),
+        (
+            "ingress anywhere",
+            json!({ "podSelector": {}, "ingress": [{}] }),
+        ),
+        (
+            "empty peers",
+            json!({ "podSelector": {}, "ingress": [{ "from": [] }] }),
+        ),
+        (
+            "an address",
+            json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{ "to": [{ "ipBlock": { "cidr": "203.0.113.0/24" } }] }] }),
+        ),
+        (
+            "every namespace",
+            json!({ "podSelector": {}, "ingress": [{ "from": [{ "namespaceSelector": {} }] }] }),
+        ),
+        (
+            "another namespace's pods",
+            json!({ "podSelector": {}, "ingress": [{ "from": [{ "namespaceSelector": { "matchLabels": { "a": "b" } }, "podSelector": {} }] }] }),
+        ),
+        (
+            "one wide peer among narrow ones",
+            json!({ "podSelector": {}, "ingress": [{ "from": [{ "podSelector": {} }, { "ipBlock": { "cidr": "198.51.100.0/24" } }] }] }),
+        ),
+        (
+            "one wide rule among narrow ones",
+            json!({ "podSelector": {}, "ingress": [{ "from": [{ "podSelector": {} }] }, { "ports": [{ "port": 80 }] }] }),
+        ),
+    ];
+    let narrow = json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{ "from": [{ "podSelector": { "matchLabels": { "a": "b" } } }] }], "egress": [{ "to": [{ "podSelector": {} }], "ports": [{ "port": 80 }] }] });
+    let tenant = cluster.tenant_admin("wide").await.unwrap();
+    tenant
+        .apply(&policy("wide", "own", &narrow).to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let attackers = [
+        tenant.clone(),
+        cluster.namespace_cluster_admin("wide").await.unwrap(),
+        cluster.gitops().await.unwrap(),
+        cluster.platform_engineer().await.unwrap(),
+        cluster.admin().clone(),
+    ];
+    for attacker in &attackers {
+        for (what, spec) in &wide {
+            let made = attacker
+                .kubectl_with(
+                    &["create", "-f", "-"],
+                    &policy("wide", "wide", spec).to_string(),
+                )
+                .await
+                .unwrap();
+            assert_refused(attacker, what, &made);
+            let edited = attacker
+                .kubectl_with(
+                    &["replace", "-f", "-"],
+                    &policy("wide", "own", spec).to_string(),
+                )
+                .await
+                .unwrap();
+            assert_refused(attacker, what, &edited);
+        }
+    }
+    let deny = policy(
+        "wide",
+        "deny",
+        &json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }),
+    );
+    tenant
+        .apply(&deny.to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    tenant
+        .kubectl(&["delete", "netpol", "own", "deny", "-n", "wide"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_survives_from_before_enrolment_can_be_relabelled_and_removed_but_not_widened() {
+    let cluster = cluster().await;
+    let engineer = cluster.platform_engineer().await.unwrap();
+    engineer
+        .apply(&namespace("before", "team: any"))
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let tenant = cluster.tenant_admin("before").await.unwrap();
+    let wide = policy(
+        "before",
+        "old",
+        &json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{}] }),
+    );
+    tenant
+        .apply(&wide.to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    engineer
+        .kubectl(&["label", "ns", "before", "privacy.cloudnexus.io/tenant=acme"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    eventually("the guard sees the namespace's label", PATIENCE, || async {
+        let dry = ["create", "--dry-run=server", "-f", "-"];
+        let mut other = wide.clone();
+        other["metadata"]["name"] = json!("new");
+        Ok::<_, anyhow::Error>(
+            !tenant
+                .kubectl_with(&dry, &other.to_string())
+                .await?
+                .is_success(),
+        )
+        .and_then(|refused| {
+            if refused {
+                Ok(())
+            } else {
+                Err(anyhow::anyhow!("not yet"))
+            }
+        })
+    })
+    .await
+    .unwrap();
+    tenant
+        .kubectl(&["label", "netpol", "old", "-n", "before", "team=any"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let patch = r#"{"spec":{"ingress":[{}]}}"#;
+    let output = tenant
+        .kubectl(&[
+            "patch",
+            "netpol",
+            "old",
+            "-n",
+            "before",
+            "--type=merge",
+            "-p",
+            patch,
+        ])
+        .await
+        .unwrap();
+    assert_refused(&tenant, "widening what survives", &output);
+    tenant
+        .kubectl(&["delete", "netpol", "old", "-n", "before"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}
