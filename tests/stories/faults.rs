@@ -5,7 +5,7 @@ use testbed::eventually;
 use testbed::operator::Operator;
 use testbed::proxy::{Fault, Proxy, Rule};
 
-use crate::stage::{COVENANT, Stage, condition, in_days, in_seconds};
+use crate::stage::{COVENANT, PATIENCE, Stage, condition, in_days, in_seconds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_on_a_converged_cluster_writes_nothing() {
@@ -142,18 +142,21 @@ async fn it_tells_its_health_and_metrics_and_ends_as_asked() {
     tenant.open("metrics").await;
     assert_eq!(stage.operator.get("/healthz").await.unwrap().status, 200);
     assert_eq!(stage.operator.get("/readyz").await.unwrap().status, 200);
-    let text = stage.operator.get("/metrics").await.unwrap().text;
-    for line in [
-        "covenant_open_paths 1",
-        "covenant_closes_late_total 0",
-        "covenant_grants{state=\"open\"} 1",
-    ] {
-        assert!(text.contains(line), "{line} is missing in\n{text}");
-    }
-    assert!(
-        text.contains("covenant_next_close_seconds 2"),
-        "about thirty days:\n{text}"
-    );
+    eventually("the metrics tell of it", PATIENCE, || async {
+        let text = stage.operator.get("/metrics").await?.text;
+        for line in [
+            "covenant_open_paths 1",
+            "covenant_closes_late_total 0",
+            "covenant_grants{state=\"open\"} 1",
+            // About thirty days.
+            "covenant_next_close_seconds 2",
+        ] {
+            anyhow::ensure!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
     let log = std::fs::read_to_string(stage.operator.log()).unwrap();
     let lines = log.lines().filter(|line| line.starts_with('{'));
     assert!(lines.clone().count() > 5);
