@@ -16,8 +16,8 @@ use testbed::{Cluster, eventually};
 use crate::objects::{self, grant, grants, namespace, namespaces};
 use crate::say;
 
-/// Without a call of the operator for so long, it is at rest.
-const REST: Duration = Duration::from_secs(3);
+/// Without a writing call of the operator for so long, it is at rest: longer than it puts off any write.
+const REST: Duration = Duration::from_secs(12);
 
 /// Counts and prints.
 pub async fn measure(covenant: &Path, count: usize) -> anyhow::Result<()> {
