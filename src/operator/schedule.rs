@@ -21,6 +21,9 @@ const REPORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 const SOON: SignedDuration = SignedDuration::from_millis(250);
 /// With so many units at work, grants are written by their namespace's rounds alone, which a crowd cannot multiply.
 const CROWD: usize = 32;
+/// Rounds and reports under way at once. More would wait for their requests and grow old; their units wait instead, and
+/// are planned when it is their turn.
+const ROUNDS: usize = 48;
 /// Paths of one unit that are being closed at once: another unit's closing must not queue behind thousands.
 const CLOSINGS: usize = 64;
 
@@ -33,6 +36,12 @@ pub struct Schedule {
     /// What is in either queue. A unit that is not in here was taken out by the other queue.
     queued: BTreeSet<Unit>,
     work: BTreeMap<Unit, Work>,
+    /// Rounds and reports under way.
+    rounds: usize,
+    /// Units that wait for their turn to write.
+    waiting: VecDeque<Unit>,
+    /// What is in `waiting`. A unit that is not in here had its turn already.
+    waits: BTreeSet<Unit>,
     /// What a round is writing, of whichever unit: a grant and its namespace ask for the same.
     writing: BTreeSet<Target>,
     /// What is being closed, of whichever unit.
@@ -129,13 +138,19 @@ impl Schedule {
                 return Some(unit);
             }
         }
+        while self.rounds < ROUNDS {
+            let unit = self.waiting.pop_front()?;
+            if self.waits.remove(&unit) {
+                return Some(unit);
+            }
+        }
         None
     }
 
     /// Whether any unit waits to be planned now.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        !self.queued.is_empty()
+        !self.queued.is_empty() || (self.rounds < ROUNDS && !self.waits.is_empty())
     }
 
     /// The unit is to be planned again at that instant; a former alarm of it counts no more.
@@ -192,10 +207,11 @@ impl Schedule {
         if matches!(unit, Unit::Grant(_)) && self.work.len() >= CROWD {
             return false;
         }
-        let work = self.work.entry(unit.clone()).or_default();
-        if work.round {
+        let has_round = self.work.get(unit).is_some_and(|work| work.round);
+        if has_round || !self.take_turn(unit) {
             return false;
         }
+        let work = self.work.entry(unit.clone()).or_default();
         work.round = true;
         work.writing = targets.into_iter().cloned().collect();
         self.writing.extend(work.writing.iter().cloned());
@@ -217,16 +233,26 @@ impl Schedule {
     /// bring about, so it comes after them, and nothing waits for it.
     pub fn begin_report(&mut self, unit: &Unit, beside_others: bool, now: Timestamp) -> bool {
         let since = *self.unreported.entry(unit.clone()).or_insert(now);
-        let work = self.work.entry(unit.clone()).or_default();
-        let wait = (beside_others || work.round) && now.duration_since(since) < REPORT_PATIENCE;
-        if work.report || wait {
-            if work.is_done() {
-                self.work.remove(unit);
+        let work = self.work.get(unit);
+        let wait = (beside_others || work.is_some_and(|work| work.round))
+            && now.duration_since(since) < REPORT_PATIENCE;
+        if wait || work.is_some_and(|work| work.report) || !self.take_turn(unit) {
+            return false;
+        }
+        self.work.entry(unit.clone()).or_default().report = true;
+        self.unreported.remove(unit);
+        true
+    }
+
+    /// Takes one of the turns to write, or waits for one.
+    fn take_turn(&mut self, unit: &Unit) -> bool {
+        if self.rounds >= ROUNDS {
+            if self.waits.insert(unit.clone()) {
+                self.waiting.push_back(unit.clone());
             }
             return false;
         }
-        work.report = true;
-        self.unreported.remove(unit);
+        self.rounds += 1;
         true
     }
 
@@ -246,8 +272,10 @@ impl Schedule {
 
     /// The round is done.
     pub fn finish_round(&mut self, unit: &Unit) {
-        if let Some(work) = self.work.get_mut(unit) {
-            work.round = false;
+        if let Some(work) = self.work.get_mut(unit)
+            && std::mem::take(&mut work.round)
+        {
+            self.rounds -= 1;
             for target in std::mem::take(&mut work.writing) {
                 self.writing.remove(&target);
             }
@@ -257,8 +285,10 @@ impl Schedule {
 
     /// The report is done, one way or the other.
     pub fn finish_report(&mut self, unit: &Unit) {
-        if let Some(work) = self.work.get_mut(unit) {
-            work.report = false;
+        if let Some(work) = self.work.get_mut(unit)
+            && std::mem::take(&mut work.report)
+        {
+            self.rounds -= 1;
         }
         self.after_work(unit);
     }
@@ -449,6 +479,49 @@ mod tests {
         assert_eq!(begun, CROWD);
         assert!(schedule.begin_round(&unit("acme"), []));
         assert!(schedule.begin_closing(&grant("last"), &path("last")));
+    }
+
+    #[test]
+    fn thousands_of_units_write_in_turn_and_each_is_planned_anew_when_its_turn_has_come() {
+        let mut schedule = Schedule::default();
+        let units: Vec<Unit> = (0..1000).map(|number| unit(&number.to_string())).collect();
+        for unit in &units {
+            schedule.mark(unit.clone());
+        }
+        let mut written = Vec::new();
+        let mut under_way = VecDeque::new();
+        while schedule.has_ready() || !under_way.is_empty() {
+            while let Some(next) = schedule.next() {
+                if written.contains(&next) {
+                    continue;
+                }
+                if schedule.begin_round(&next, []) {
+                    under_way.push_back(next);
+                }
+            }
+            assert!(under_way.len() <= ROUNDS);
+            if let Some(done) = under_way.pop_front() {
+                written.push(done.clone());
+                schedule.finish_round(&done);
+            }
+        }
+        assert_eq!(written, units);
+        assert_eq!(schedule.busy(), 0);
+    }
+
+    #[test]
+    fn closing_waits_for_no_turn() {
+        let mut schedule = Schedule::default();
+        for number in 0..ROUNDS {
+            assert!(schedule.begin_round(&unit(&number.to_string()), []));
+        }
+        assert!(!schedule.begin_round(&unit("acme"), []));
+        assert!(!schedule.begin_report(&unit("acme"), false, at(0)));
+        assert_eq!(schedule.next(), None, "no turn is free");
+        assert!(schedule.begin_closing(&unit("acme"), &path("a")));
+        schedule.finish_round(&unit("0"));
+        let planned: Vec<Unit> = std::iter::from_fn(|| schedule.next()).collect();
+        assert_eq!(planned, [unit("0"), unit("acme")]);
     }
 
     #[test]
