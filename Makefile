@@ -31,7 +31,7 @@ fast: ## The one-minute loop: everything that needs no cluster
 tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
 	@tools/build 1.36 1.33 etcd helm cyclonus
 
-bench: ## Measure times against a raw client, interleaved (counts: tests/counts.rs)
+bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus
 	@cargo build --release --locked --bin covenant
 	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
