@@ -44,8 +44,13 @@ async fn a_grant_opens_its_end_closes_and_a_restart_writes_nothing() {
     revoked["spec"]["revoked"] = json!({ "reason": "contract ended" });
     tenant.grants(&revoked).await;
     tenant.closed("lasting", "Revoked").await;
-    let metrics = operator.get("/metrics").await.unwrap().text;
-    assert!(metrics.contains("covenant_open_paths 0\n"), "{metrics}");
+    let metrics = eventually("the metrics tell of it", PATIENCE, || async {
+        let metrics = operator.get("/metrics").await?.text;
+        anyhow::ensure!(metrics.contains("covenant_open_paths 0\n"), "{metrics}");
+        anyhow::Ok(metrics)
+    })
+    .await
+    .unwrap();
     assert!(
         metrics.contains("covenant_closes_late_total 0\n"),
         "{metrics}"
