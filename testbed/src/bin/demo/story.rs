@@ -407,7 +407,13 @@ async fn wait_open(tenant: &Identity, grant: &str, open: bool) -> anyhow::Result
         PATIENCE,
         || async {
             let object = tenant.get(&["dsg", grant, "-n", "acme-prod"]).await?;
-            ensure!(condition(&object, "Open") == wanted, "{}", object["status"]);
+            // A timer ends in the second before the end; until then the grant is still on its way.
+            let settled = condition(&object, "Ready") == "True";
+            ensure!(
+                settled && condition(&object, "Open") == wanted,
+                "{}",
+                object["status"]
+            );
             anyhow::Ok(())
         },
     )
