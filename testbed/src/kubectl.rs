@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tokio::process::Command;
 
 use crate::identity::Identity;
 use crate::tools::{self, Tool};
+use crate::wait::eventually;
 
 /// What a program answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +139,25 @@ impl Identity {
         let mut all = vec!["get", "-o", "json"];
         all.extend_from_slice(arguments);
         self.kubectl(&all).await?.json()
+    }
+
+    /// Waits until such a list is empty.
+    ///
+    /// # Errors
+    /// When the time is over, with what was left.
+    pub async fn wait_until_none(
+        &self,
+        arguments: &[&str],
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        let what = format!("no {} is left", arguments.join(" "));
+        eventually(&what, timeout, || async {
+            let left = self.get(arguments).await?;
+            let none = left["items"].as_array().is_some_and(Vec::is_empty);
+            anyhow::ensure!(none, "{left}");
+            anyhow::Ok(())
+        })
+        .await
     }
 }
 

@@ -18,101 +18,61 @@ async fn nobody_alters_a_timer_or_keeps_it_alive() {
         .await
         .unwrap();
     for attacker in everybody(cluster, "timers").await {
-        let patch = |subresource: &'static str, patch: &str| {
-            let mut arguments = vec![
-                "patch".to_owned(),
-                "job".to_owned(),
-                "grant-a".to_owned(),
-                "-n".to_owned(),
-                "timers".to_owned(),
-            ];
-            arguments.extend(["--type=merge".to_owned(), "-p".to_owned(), patch.to_owned()]);
-            if !subresource.is_empty() {
-                arguments.push(format!("--subresource={subresource}"));
-            }
-            arguments
-        };
-        let tries = [
-            (
-                "orphan delete",
-                vec![
-                    "delete",
-                    "job",
-                    "grant-a",
-                    "-n",
-                    "timers",
-                    "--cascade=orphan",
-                ]
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            ),
-            (
-                "foreground delete",
-                vec![
-                    "delete",
-                    "job",
-                    "grant-a",
-                    "-n",
-                    "timers",
-                    "--cascade=foreground",
-                ]
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            ),
-            (
-                "collection delete",
-                vec![
-                    "delete",
-                    "jobs",
-                    "--all",
-                    "-n",
-                    "timers",
-                    "--cascade=orphan",
-                ]
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            ),
+        for (what, arguments) in [
+            ("orphan delete", ["grant-a", "--cascade=orphan"]),
+            ("foreground delete", ["grant-a", "--cascade=foreground"]),
+            ("collection delete", ["--all", "--cascade=orphan"]),
+        ] {
+            let delete = [&["delete", "job", "-n", "timers"][..], &arguments].concat();
+            assert_refused(&attacker, what, &attacker.kubectl(&delete).await.unwrap());
+        }
+        let label_strip = r#"{"metadata":{"labels":{"privacy.cloudnexus.io/managed-by":null}}}"#;
+        let patch = [
+            "patch",
+            "job",
+            "grant-a",
+            "-n",
+            "timers",
+            "--type=merge",
+            "-p",
+        ];
+        for (what, change, subresource) in [
             (
                 "deadline",
-                patch("", r#"{"spec":{"activeDeadlineSeconds":99999999}}"#),
+                r#"{"spec":{"activeDeadlineSeconds":99999999}}"#,
+                None,
             ),
-            ("suspend", patch("", r#"{"spec":{"suspend":true}}"#)),
+            ("suspend", r#"{"spec":{"suspend":true}}"#, None),
             (
                 "time to live",
-                patch("", r#"{"spec":{"ttlSecondsAfterFinished":999999}}"#),
+                r#"{"spec":{"ttlSecondsAfterFinished":999999}}"#,
+                None,
             ),
             (
                 "finalizer",
-                patch("", r#"{"metadata":{"finalizers":["acme.example/keep"]}}"#),
+                r#"{"metadata":{"finalizers":["acme.example/keep"]}}"#,
+                None,
             ),
-            (
-                "label strip",
-                patch(
-                    "",
-                    r#"{"metadata":{"labels":{"privacy.cloudnexus.io/managed-by":null}}}"#,
-                ),
-            ),
+            ("label strip", label_strip, None),
             (
                 "owner",
-                patch(
-                    "",
-                    r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x","uid":"x"}]}}"#,
-                ),
+                r#"{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"x","uid":"x"}]}}"#,
+                None,
             ),
-            ("status", patch("status", r#"{"status":{"failed":7}}"#)),
+            (
+                "status",
+                r#"{"status":{"failed":7}}"#,
+                Some("--subresource=status"),
+            ),
             (
                 "label strip by status",
-                patch(
-                    "status",
-                    r#"{"metadata":{"labels":{"privacy.cloudnexus.io/managed-by":null}}}"#,
-                ),
+                label_strip,
+                Some("--subresource=status"),
             ),
-        ];
-        for (what, arguments) in tries {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        ] {
+            let mut arguments = patch.to_vec();
+            arguments.push(change);
+            arguments.extend(subresource);
             assert_refused(
                 &attacker,
                 what,
@@ -245,19 +205,11 @@ async fn the_clusters_own_controllers_close_a_path_through_the_guards() {
     let cluster = cluster().await;
     enrolled(cluster, "runs-out").await;
     timer_and_path(cluster, "runs-out", "grant-c", 2).await;
-    eventually("timer and path are gone", PATIENCE, || async {
-        let left = cluster
-            .admin()
-            .get(&["job,netpol", "-n", "runs-out"])
-            .await?;
-        anyhow::ensure!(
-            left["items"].as_array().is_some_and(Vec::is_empty),
-            "{left}"
-        );
-        anyhow::Ok(())
-    })
-    .await
-    .unwrap();
+    cluster
+        .admin()
+        .wait_until_none(&["job,netpol", "-n", "runs-out"], PATIENCE)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

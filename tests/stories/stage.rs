@@ -145,21 +145,12 @@ impl Tenant<'_> {
     /// Waits until neither policy nor timer of the grant is left.
     pub async fn nothing_left(&self, uid: &str) {
         let selector = format!("privacy.cloudnexus.io/grant-uid={uid}");
-        eventually("nothing of the path is left", PATIENCE, || async {
-            let left = self
-                .stage
-                .cluster
-                .admin()
-                .get(&["netpol,jobs", "-A", "-l", &selector])
-                .await?;
-            anyhow::ensure!(
-                left["items"].as_array().is_some_and(Vec::is_empty),
-                "{left}"
-            );
-            anyhow::Ok(())
-        })
-        .await
-        .unwrap();
+        self.stage
+            .cluster
+            .admin()
+            .wait_until_none(&["netpol,jobs", "-A", "-l", &selector], PATIENCE)
+            .await
+            .unwrap();
     }
 
     /// Waits until the grant is as asked for.
