@@ -28,6 +28,17 @@ async fn findings(name: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Waits: a posture's findings are its spec and are stored first, its conditions follow.
+async fn enforced(name: &str, status: &str, reason: &str) {
+    eventually("Enforced is as told", PATIENCE, || async {
+        let is = condition(&posture(name).await, "Enforced");
+        anyhow::ensure!(is == (status.to_owned(), reason.to_owned()), "{is:?}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false() {
     let stage = shared().await;
@@ -101,10 +112,7 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
     )
     .await
     .unwrap();
-    assert_eq!(
-        condition(&posture(name).await, "Enforced"),
-        ("False".to_owned(), "Observing".to_owned())
-    );
+    enforced(name, "False", "Observing").await;
     let policies = stage.get(&["netpol", "-n", name]).await;
     assert_eq!(
         policies["items"].as_array().unwrap().len(),
@@ -119,23 +127,14 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
         .unwrap()
         .success()
         .unwrap();
-    let enforced = |wanted: (&'static str, &'static str)| async move {
-        eventually("Enforced is as told", PATIENCE, || async {
-            let is = condition(&posture(name).await, "Enforced");
-            anyhow::ensure!(is == (wanted.0.to_owned(), wanted.1.to_owned()), "{is:?}");
-            anyhow::Ok(())
-        })
-        .await
-        .unwrap();
-    };
-    enforced(("False", "ReachesFurther")).await;
+    enforced(name, "False", "ReachesFurther").await;
     admin
         .kubectl(&["delete", "netpol", "old", "-n", name])
         .await
         .unwrap()
         .success()
         .unwrap();
-    enforced(("False", "ReachesFurther")).await;
+    enforced(name, "False", "ReachesFurther").await;
     admin
         .kubectl(&[
             "delete",
@@ -150,7 +149,7 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
         .unwrap()
         .success()
         .unwrap();
-    enforced(("True", "ReadBack")).await;
+    enforced(name, "True", "ReadBack").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +211,17 @@ async fn what_a_tenant_squatted_is_reported_and_neither_adopted_nor_removed() {
         .await;
     assert_eq!(kept["spec"]["podSelector"], floor["spec"]["podSelector"]);
     assert_eq!(kept["metadata"]["labels"], serde_json::Value::Null);
-    assert_eq!(condition(&posture(name).await, "Enforced").0, "False");
+    eventually(
+        "the posture says what it could not make",
+        PATIENCE,
+        || async {
+            let is = condition(&posture(name).await, "Enforced");
+            anyhow::ensure!(is.0 == "False", "{is:?}");
+            anyhow::Ok(())
+        },
+    )
+    .await
+    .unwrap();
     admin
         .kubectl(&["delete", "netpol", "covenant-default-deny", "-n", name])
         .await
