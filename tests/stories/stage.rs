@@ -173,24 +173,28 @@ impl Tenant<'_> {
         .unwrap()
     }
 
-    /// Events about a grant, by reason.
-    pub async fn events(&self, uid: &str) -> Vec<String> {
+    /// Waits until the events about a grant are these and no others. They follow the status.
+    pub async fn events(&self, uid: &str, reasons: &[&str]) {
         let field = format!("regarding.uid={uid}");
-        let list = self
-            .stage
-            .get(&[
-                "events.events.k8s.io",
-                "-n",
-                &self.name,
-                "--field-selector",
-                &field,
-            ])
-            .await;
-        let events = list["items"].as_array().unwrap();
-        events
-            .iter()
-            .map(|event| event["reason"].as_str().unwrap().to_owned())
-            .collect()
+        let list = [
+            "events.events.k8s.io",
+            "-n",
+            &self.name,
+            "--field-selector",
+            &field,
+        ];
+        eventually("one event a transition", PATIENCE, || async {
+            let list = self.stage.get(&list).await;
+            let events = list["items"].as_array().into_iter().flatten();
+            let mut told: Vec<_> = events
+                .filter_map(|event| event["reason"].as_str())
+                .collect();
+            told.sort_unstable();
+            anyhow::ensure!(told == reasons, "{told:?}");
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
     }
 }
 
