@@ -63,22 +63,7 @@ async fn a_grant_opens_its_end_closes_and_a_restart_writes_nothing() {
 
 async fn the_floor_stands(tenant: &Tenant<'_>) {
     let name = tenant.name.as_str();
-    eventually("the floor is in force", PATIENCE, || async {
-        let posture = tenant
-            .stage
-            .cluster
-            .admin()
-            .get(&["posture", "current", "-n", name])
-            .await?;
-        anyhow::ensure!(
-            condition(&posture, "Enforced").0 == "True",
-            "{}",
-            posture["status"]
-        );
-        anyhow::Ok(())
-    })
-    .await
-    .unwrap();
+    tenant.stage.enforced(name, "True", "ReadBack").await;
     let floor = tenant
         .stage
         .get(&["netpol", "covenant-default-deny", "-n", name])

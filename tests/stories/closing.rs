@@ -393,18 +393,14 @@ async fn a_baseline_that_is_tightened_takes_away_what_it_gave() {
                 "{}",
                 policy["spec"]
             );
-            let posture = admin
-                .get(&["posture", "current", "-n", "tightened"])
-                .await?;
-            anyhow::ensure!(
-                condition(&posture, "Enforced").0 == "True",
-                "{}",
-                posture["status"]
-            );
             anyhow::Ok(())
         })
         .await
         .unwrap();
+        shared()
+            .await
+            .enforced("tightened", "True", "ReadBack")
+            .await;
     };
     ingress(true).await;
     baseline["spec"]["network"]["sameTenant"] = json!("Deny");

@@ -3,20 +3,12 @@
 use serde_json::json;
 use testbed::eventually;
 
-use crate::stage::{PATIENCE, condition, in_days, namespace, shared, vendor};
-
-async fn posture(name: &str) -> serde_json::Value {
-    let stage = shared().await;
-    let posture = stage
-        .cluster
-        .admin()
-        .get(&["posture", "current", "-n", name])
-        .await;
-    posture.unwrap_or_default()
-}
+use crate::stage::{PATIENCE, in_days, namespace, shared, vendor};
 
 async fn findings(name: &str) -> Vec<(String, String)> {
-    let posture = posture(name).await;
+    let posture = shared().await.cluster.admin();
+    let posture = posture.get(&["posture", "current", "-n", name]).await;
+    let posture = posture.unwrap_or_default();
     let list = posture["spec"]["findings"]
         .as_array()
         .cloned()
@@ -26,17 +18,6 @@ async fn findings(name: &str) -> Vec<(String, String)> {
     list.iter()
         .map(|finding| (text(finding, "reason"), text(finding, "object")))
         .collect()
-}
-
-/// Waits: a posture's findings are its spec and are stored first, its conditions follow.
-async fn enforced(name: &str, status: &str, reason: &str) {
-    eventually("Enforced is as told", PATIENCE, || async {
-        let is = condition(&posture(name).await, "Enforced");
-        anyhow::ensure!(is == (status.to_owned(), reason.to_owned()), "{is:?}");
-        anyhow::Ok(())
-    })
-    .await
-    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +93,7 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
     )
     .await
     .unwrap();
-    enforced(name, "False", "Observing").await;
+    stage.enforced(name, "False", "Observing").await;
     let policies = stage.get(&["netpol", "-n", name]).await;
     assert_eq!(
         policies["items"].as_array().unwrap().len(),
@@ -127,14 +108,14 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
         .unwrap()
         .success()
         .unwrap();
-    enforced(name, "False", "ReachesFurther").await;
+    stage.enforced(name, "False", "ReachesFurther").await;
     admin
         .kubectl(&["delete", "netpol", "old", "-n", name])
         .await
         .unwrap()
         .success()
         .unwrap();
-    enforced(name, "False", "ReachesFurther").await;
+    stage.enforced(name, "False", "ReachesFurther").await;
     admin
         .kubectl(&[
             "delete",
@@ -149,7 +130,7 @@ async fn observing_cuts_nothing_and_tells_and_what_survives_keeps_enforced_false
         .unwrap()
         .success()
         .unwrap();
-    enforced(name, "True", "ReadBack").await;
+    stage.enforced(name, "True", "ReadBack").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,30 +192,14 @@ async fn what_a_tenant_squatted_is_reported_and_neither_adopted_nor_removed() {
         .await;
     assert_eq!(kept["spec"]["podSelector"], floor["spec"]["podSelector"]);
     assert_eq!(kept["metadata"]["labels"], serde_json::Value::Null);
-    eventually(
-        "the posture says what it could not make",
-        PATIENCE,
-        || async {
-            let is = condition(&posture(name).await, "Enforced");
-            anyhow::ensure!(is.0 == "False", "{is:?}");
-            anyhow::Ok(())
-        },
-    )
-    .await
-    .unwrap();
+    stage.enforced(name, "False", "PolicyPending").await;
     admin
         .kubectl(&["delete", "netpol", "covenant-default-deny", "-n", name])
         .await
         .unwrap()
         .success()
         .unwrap();
-    eventually("the floor stands", PATIENCE, || async {
-        let is = condition(&posture(name).await, "Enforced");
-        anyhow::ensure!(is.0 == "True", "{is:?}");
-        anyhow::Ok(())
-    })
-    .await
-    .unwrap();
+    stage.enforced(name, "True", "ReadBack").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

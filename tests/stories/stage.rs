@@ -95,6 +95,19 @@ impl Stage {
         .unwrap();
     }
 
+    /// Waits until a namespace's posture says so. Its findings are its spec and are stored first, its conditions follow.
+    pub async fn enforced(&self, namespace: &str, status: &str, reason: &str) {
+        let posture = ["posture", "current", "-n", namespace];
+        eventually("Enforced is as told", PATIENCE, || async {
+            let posture = self.cluster.admin().get(&posture).await?;
+            let is = condition(&posture, "Enforced");
+            anyhow::ensure!(is == (status.to_owned(), reason.to_owned()), "{posture}");
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     /// What a user may read of an object.
     pub async fn get(&self, arguments: &[&str]) -> Value {
         self.cluster.admin().get(arguments).await.unwrap()
