@@ -1,7 +1,6 @@
 //! Every cause that closes a path.
 
 use serde_json::{Value, json};
-
 use testbed::eventually;
 
 use crate::stage::{PATIENCE, Tenant, condition, in_days, in_seconds, shared, vendor};

@@ -6,8 +6,8 @@ use testbed::eventually;
 use crate::stage::{PATIENCE, in_days, namespace, shared, vendor};
 
 async fn findings(name: &str) -> Vec<(String, String)> {
-    let posture = shared().await.cluster.admin();
-    let posture = posture.get(&["posture", "current", "-n", name]).await;
+    let admin = shared().await.cluster.admin();
+    let posture = admin.get(&["posture", "current", "-n", name]).await;
     let posture = posture.unwrap_or_default();
     let list = posture["spec"]["findings"]
         .as_array()
