@@ -12,6 +12,7 @@
 
 mod baseline;
 mod grant;
+mod hold;
 pub mod names;
 mod posture;
 mod processor;
@@ -28,6 +29,10 @@ pub use grant::{
     GrantSource, NamespaceRecipient, ObjectIdentity, PathStatus, ProcessorRecipient, Recipient,
     RefusalStatus, Revocation, SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus,
     TimerIdentity, Window,
+};
+pub use hold::{
+    Ending, HeldCount, HeldKind, HoldDecision, HoldDecisionType, HoldEffect, HoldGround, HoldScope,
+    Loss, ProcessingHold, ProcessingHoldSpec, ProcessingHoldStatus, SuspendedCount,
 };
 pub use posture::{
     BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus,
@@ -59,6 +64,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         SharingProhibition::crd(),
         DataSharingGrant::crd(),
         SharingAcceptance::crd(),
+        ProcessingHold::crd(),
         DataHandlingPosture::crd(),
     ]
 }

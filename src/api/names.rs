@@ -18,6 +18,8 @@ pub const VERB_ENFORCE: &str = "enforce";
 pub const VERB_ADMINISTER: &str = "administer";
 /// Verb to write or lift a sharing prohibition.
 pub const VERB_REVOKE: &str = "revoke";
+/// Verb to release or narrow a hold, and to take a place among holds that is reserved for officers.
+pub const VERB_RELEASE: &str = "release";
 /// Verb that nobody is ever given: whoever has it has it by a wildcard, and a wildcard carries no authority.
 pub const VERB_NEVER_GRANTED: &str = "never-granted";
 
@@ -29,6 +31,11 @@ pub const LABEL_BASELINE: &str = "privacy.cloudnexus.io/baseline";
 pub const LABEL_STAGE: &str = "privacy.cloudnexus.io/stage";
 /// The one stage value that has a meaning: compile and report, cut nothing.
 pub const STAGE_OBSERVE: &str = "observe";
+
+/// Namespace label that says whether it takes holds. Absent: it does.
+pub const LABEL_HOLDS: &str = "privacy.cloudnexus.io/holds";
+/// The one value that has a meaning: the guards of holds leave the namespace alone, and no hold is taken.
+pub const HOLDS_DISARMED: &str = "disarmed";
 
 /// Label on every object that the operator makes for enforcement. Value: [`MANAGED_BY_COVENANT`].
 pub const LABEL_MANAGED_BY: &str = "privacy.cloudnexus.io/managed-by";

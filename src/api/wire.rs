@@ -184,7 +184,7 @@ fn int_or_name(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-fn label_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn label_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "description": "Labels that must be present with exactly this value.",
         "type": "object",
