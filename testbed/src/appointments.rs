@@ -35,20 +35,22 @@ impl Cluster {
         self.identity(user).await
     }
 
-    /// The officer: reads the API kinds, writes prohibitions, and has the verb `revoke` for every tenant.
+    /// The officer: reads the API kinds, writes prohibitions and holds, decides about holds, and has the verbs `revoke` and
+    /// `release` for every tenant.
     ///
     /// # Errors
     /// When the appointment cannot be made.
     pub async fn officer(&self) -> anyhow::Result<Identity> {
         let user = people::OFFICER;
         let rules = json!([
-            { "apiGroups": [names::GROUP], "resources": ["sharingprohibitions"],
+            { "apiGroups": [names::GROUP], "resources": ["sharingprohibitions", "processingholds", "processingholds/status"],
               "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"] },
             { "apiGroups": [names::GROUP], "resources": ["*"], "verbs": ["get", "list", "watch"] },
             { "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"] },
         ]);
         self.give(user, &format!("{user}-kinds"), &rules).await?;
         self.appoint(user, names::VERB_REVOKE, &[]).await?;
+        self.appoint(user, names::VERB_RELEASE, &[]).await?;
         self.identity(user).await
     }
 
