@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 
-use crate::api::DataSharingGrantStatus;
 use crate::api::names::{
     LABEL_MANAGED_BY, LABEL_PART, MANAGED_BY_COVENANT, MANAGER_NETWORK, MANAGER_TIMER, PART_PATH,
     POLICY_DEFAULT_DENY,
 };
+use crate::api::{DataSharingGrantStatus, HoldEffect};
 use crate::model::{Kind, ObjectKey, Stage, Target, World};
 use crate::plan::{Extent, NamespacePlan, Plan, StatusPlan};
 
@@ -43,6 +43,8 @@ pub enum Rule {
     Labelled,
     /// A status says open only where the path was read back.
     OpenNeedsReadBack,
+    /// No path stands where a hold suspends sharing or processing.
+    NoPathUnderHold,
     /// A posture says enforced only where the floor was read back.
     EnforcedNeedsReadBack,
 }
@@ -168,7 +170,9 @@ fn objects(findings: &mut Findings, world: &World, name: &str, planned: &Namespa
             && world
                 .policy(&target.key)
                 .is_some_and(|policy| policy.is_ours(MANAGER_NETWORK));
-        if !in_force && !stays {
+        // A hold cuts off what runs in the stage `observe` too.
+        let cuts = key == POLICY_DEFAULT_DENY && is_suspended(world, name);
+        if !in_force && !stays && !cuts {
             findings.add(
                 Rule::OnlyWhereInForce,
                 &target,
@@ -195,6 +199,13 @@ fn objects(findings: &mut Findings, world: &World, name: &str, planned: &Namespa
             );
         }
     }
+}
+
+/// Whether a hold that nobody released suspends processing in the namespace.
+fn is_suspended(world: &World, name: &str) -> bool {
+    world
+        .holds_in(name)
+        .any(|hold| hold.effects.contains(&HoldEffect::SuspendProcessing))
 }
 
 /// A plan of one path names its objects and no others.

@@ -11,11 +11,11 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
 use crate::api::names::{
-    ANNOTATION_CLOSES_AT, LABEL_PART, MANAGER_NETWORK, MANAGER_POSTURE, MANAGER_STATUS,
-    MANAGER_TIMER, PART_PATH, POSTURE_NAME,
+    ANNOTATION_CLOSES_AT, ANNOTATION_RECLAIM_POLICY, LABEL_HELD, LABEL_PART, MANAGER_NETWORK,
+    MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME, PART_PATH, POSTURE_NAME,
 };
 use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, World};
-use crate::plan::{Extent, NamespacePlan, Notice, Plan, PosturePlan, StatusPlan};
+use crate::plan::{Extent, NamespacePlan, Notice, Plan, PosturePlan, StatusPlan, VolumePlan};
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,11 @@ pub enum Action {
         /// The object with its status; `metadata.uid` is set.
         body: Value,
     },
+    /// Merge these fields into the object with this uid and no other; what is `null` goes.
+    Merge {
+        /// The fields; `metadata.uid` is set.
+        body: Value,
+    },
     /// Take off foreign finalizers that would keep a closed path standing.
     StripFinalizers {
         /// Its uid.
@@ -93,6 +98,7 @@ impl Action {
             Self::Create { .. } => "create",
             Self::Apply { .. } => "apply",
             Self::ReplaceStatus { .. } => "status",
+            Self::Merge { .. } => "merge",
             Self::StripFinalizers { .. } => "strip",
             Self::Delete { .. } => "delete",
         }
@@ -106,6 +112,7 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
         unit,
         namespace,
         statuses,
+        inquiries: _,
         next: _,
     } = plan;
     let mut changes = Vec::new();
@@ -116,10 +123,12 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
             grants: _,
             policies,
             timers,
+            volumes,
             posture,
         } = planned;
         changes.extend(policy_changes(world, name, extent, policies));
         changes.extend(timer_changes(world, name, extent, timers, policies));
+        changes.extend(volumes.iter().map(volume_change));
         if *extent == Extent::Whole {
             changes.extend(posture_changes(world, name, posture.as_ref()));
         }
@@ -391,6 +400,42 @@ fn status_change(planned: &StatusPlan) -> Change {
         manager: MANAGER_STATUS,
         why: "its status changed".to_owned(),
         notices: notices.clone(),
+        due: None,
+    }
+}
+
+/// Keeping data comes as early as the floor; giving a volume back can wait.
+fn volume_change(planned: &VolumePlan) -> Change {
+    let VolumePlan {
+        name,
+        uid,
+        held,
+        reclaim_policy,
+        former_policy,
+    } = planned;
+    let body = json!({
+        "metadata": {
+            "uid": uid,
+            "labels": { LABEL_HELD: held.then_some("true") },
+            "annotations": { ANNOTATION_RECLAIM_POLICY: former_policy },
+        },
+        "spec": { "persistentVolumeReclaimPolicy": reclaim_policy },
+    });
+    Change {
+        urgency: if *held {
+            Urgency::Floor
+        } else {
+            Urgency::Sweep
+        },
+        action: Action::Merge { body },
+        target: Target::new(Kind::Volume, ObjectKey::cluster(name)),
+        manager: MANAGER_VOLUME,
+        why: if *held {
+            "a hold keeps its claim".to_owned()
+        } else {
+            "no hold keeps its claim any more".to_owned()
+        },
+        notices: Vec::new(),
         due: None,
     }
 }

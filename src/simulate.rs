@@ -133,6 +133,9 @@ pub fn write(world: &mut World, change: &Change, now: Timestamp, number: usize) 
         Action::ReplaceStatus { body } => {
             world.take_status(target, body.get("status").cloned().unwrap_or_default());
         }
+        Action::Merge { body } => {
+            world.merge_volume(target, body);
+        }
         Action::Delete { .. } | Action::StripFinalizers { .. } => {
             remove_with_dependents(world, target);
         }

@@ -12,6 +12,7 @@
 
 mod baseline;
 mod grant;
+pub mod guards;
 mod hold;
 pub mod names;
 mod posture;

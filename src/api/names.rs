@@ -59,6 +59,12 @@ pub const ANNOTATION_GRANT: &str = "privacy.cloudnexus.io/grant";
 pub const ANNOTATION_CLOSES_AT: &str = "privacy.cloudnexus.io/closes-at";
 /// Annotation on a timer: the instant at which the operator asked for it, by its own clock, RFC 3339.
 pub const ANNOTATION_REQUESTED_AT: &str = "privacy.cloudnexus.io/requested-at";
+/// Label on a PersistentVolume behind a held claim: `true`.
+pub const LABEL_HELD: &str = "privacy.cloudnexus.io/held";
+/// Annotation on a held PersistentVolume: its reclaim policy before the hold.
+pub const ANNOTATION_RECLAIM_POLICY: &str = "privacy.cloudnexus.io/reclaim-policy";
+/// Annotation that is put on a workload controller's object and taken off again, so that it looks at its pods at once.
+pub const ANNOTATION_NUDGE: &str = "privacy.cloudnexus.io/released-at";
 /// Prefix of the label by which a pod opts in to a baseline's ingress entry: `allow.privacy.cloudnexus.io/<entry>: "true"`.
 pub const LABEL_PREFIX_ALLOW: &str = "allow.privacy.cloudnexus.io/";
 
@@ -71,6 +77,8 @@ pub const MANAGER_NETWORK: &str = "covenant-network";
 pub const MANAGER_TIMER: &str = "covenant-timer";
 /// Field manager for postures.
 pub const MANAGER_POSTURE: &str = "covenant-posture";
+/// Field manager for the reclaim policies of held volumes.
+pub const MANAGER_VOLUME: &str = "covenant-volume";
 /// Field manager for statuses.
 pub const MANAGER_STATUS: &str = "covenant-status";
 

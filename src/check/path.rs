@@ -13,7 +13,7 @@ use super::{Findings, Rule, in_force, peers, selects_all};
 use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_GRANT_UID, LABEL_NAMESPACE_NAME, MANAGER_TIMER,
 };
-use crate::api::{AssessmentOutcome, Purpose};
+use crate::api::{AssessmentOutcome, HoldEffect, Purpose};
 use crate::model::{Grant, GrantTerms, ObjectKey, RecipientTerms, Target, World};
 use crate::plan::NamespacePlan;
 
@@ -29,8 +29,38 @@ pub(super) fn check(
     let Some((grant, terms)) = granted(findings, target, policy, planned, world, now) else {
         return;
     };
+    no_hold(findings, target, world, grant, terms);
     timer(findings, target, policy, planned, world, grant, terms);
     width(findings, target, policy, world, grant, terms);
+}
+
+/// Where a hold suspends sharing or processing, at either end, nothing is open.
+fn no_hold(
+    findings: &mut Findings,
+    target: &Target,
+    world: &World,
+    grant: &Grant,
+    terms: &GrantTerms,
+) {
+    let mut ends = BTreeSet::from([&target.key.namespace, &grant.meta.key.namespace]);
+    if let RecipientTerms::Namespace { name } = &terms.recipient {
+        ends.insert(name);
+    }
+    let closes = |effect: &HoldEffect| {
+        matches!(
+            effect,
+            HoldEffect::SuspendSharing | HoldEffect::SuspendProcessing
+        )
+    };
+    for hold in ends
+        .into_iter()
+        .flat_map(|namespace| world.holds_in(namespace))
+    {
+        if hold.effects.iter().any(closes) {
+            let message = format!("hold {} keeps every path closed", hold.meta.key);
+            findings.add(Rule::NoPathUnderHold, target, message);
+        }
+    }
 }
 
 /// The grant that the path is for, if it may stand at all.

@@ -10,14 +10,17 @@ use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::names::{GROUP, LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, MANAGED_BY_COVENANT};
 use crate::api::{
-    DataHandlingPosture, DataProcessor, DataSharingGrant, SharingAcceptance, SharingProhibition,
-    TenantBaseline,
+    DataHandlingPosture, DataProcessor, DataSharingGrant, ProcessingHold, SharingAcceptance,
+    SharingProhibition, TenantBaseline,
 };
 use crate::model::{Kind, ObjectKey, Settings, Target, World};
 use crate::simulate::uid_of;
@@ -394,6 +397,7 @@ fn strict(kind: Kind, value: &Value) -> Vec<String> {
         Kind::Prohibition => fits::<SharingProhibition>(value),
         Kind::Grant => fits::<DataSharingGrant>(value),
         Kind::Acceptance => fits::<SharingAcceptance>(value),
+        Kind::Hold => fits::<ProcessingHold>(value),
         Kind::Posture => fits::<DataHandlingPosture>(value),
         Kind::NetworkPolicy => fits::<k8s_openapi::api::networking::v1::NetworkPolicy>(value),
         Kind::Job => fits::<k8s_openapi::api::batch::v1::Job>(value),
@@ -401,6 +405,10 @@ fn strict(kind: Kind, value: &Value) -> Vec<String> {
         Kind::Pod => fits::<k8s_openapi::api::core::v1::Pod>(value),
         Kind::EndpointSlice => fits::<k8s_openapi::api::discovery::v1::EndpointSlice>(value),
         Kind::Service => fits::<k8s_openapi::api::core::v1::Service>(value),
+        Kind::Volume => fits::<k8s_openapi::api::core::v1::PersistentVolume>(value),
+        Kind::Guard => fits::<ValidatingAdmissionPolicy>(value),
+        Kind::GuardBinding => fits::<ValidatingAdmissionPolicyBinding>(value),
+        Kind::ServerLease => fits::<k8s_openapi::api::coordination::v1::Lease>(value),
     };
     problems.extend(typed);
     problems

@@ -22,6 +22,9 @@ pub struct RunArguments {
     /// The operator's own namespace, which is never enrolled
     #[arg(long, env = "POD_NAMESPACE", default_value = "covenant-system")]
     namespace: String,
+    /// Address of an API server, once for each: where default/kubernetes lists them not, or only a load balancer
+    #[arg(long = "api-server", value_name = "HOST:PORT")]
+    servers: Vec<String>,
     /// How log lines look; text on a terminal and JSON elsewhere when absent. RUST_LOG filters them
     #[arg(long)]
     log_format: Option<LogFormat>,
@@ -60,6 +63,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         kubeconfig: arguments.kubeconfig.clone(),
         listen: arguments.listen,
         namespace: arguments.namespace.clone(),
+        servers: arguments.servers.clone(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -22,6 +22,8 @@ pub enum Kind {
     Grant,
     /// Our SharingAcceptance.
     Acceptance,
+    /// Our ProcessingHold.
+    Hold,
     /// Our DataHandlingPosture.
     Posture,
     /// networking.k8s.io/v1 NetworkPolicy.
@@ -34,23 +36,36 @@ pub enum Kind {
     EndpointSlice,
     /// core/v1 Service; only `default/kubernetes`.
     Service,
+    /// core/v1 PersistentVolume; only those that are bound to a claim are in the World.
+    Volume,
+    /// admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy; only this release's.
+    Guard,
+    /// admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding; only this release's.
+    GuardBinding,
+    /// coordination.k8s.io/v1 Lease; only those by which API servers say that they are there.
+    ServerLease,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Namespace,
         Self::Baseline,
         Self::Processor,
         Self::Prohibition,
         Self::Grant,
         Self::Acceptance,
+        Self::Hold,
         Self::Posture,
         Self::NetworkPolicy,
         Self::Job,
         Self::Pod,
         Self::EndpointSlice,
         Self::Service,
+        Self::Volume,
+        Self::Guard,
+        Self::GuardBinding,
+        Self::ServerLease,
     ];
 
     const fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
@@ -61,6 +76,7 @@ impl Kind {
             Self::Prohibition => (GROUP, VERSION, "SharingProhibition", "sharingprohibitions"),
             Self::Grant => (GROUP, VERSION, "DataSharingGrant", "datasharinggrants"),
             Self::Acceptance => (GROUP, VERSION, "SharingAcceptance", "sharingacceptances"),
+            Self::Hold => (GROUP, VERSION, "ProcessingHold", "processingholds"),
             Self::Posture => (
                 GROUP,
                 VERSION,
@@ -77,6 +93,20 @@ impl Kind {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
             Self::Service => ("", "v1", "Service", "services"),
+            Self::Volume => ("", "v1", "PersistentVolume", "persistentvolumes"),
+            Self::Guard => (
+                "admissionregistration.k8s.io",
+                "v1",
+                "ValidatingAdmissionPolicy",
+                "validatingadmissionpolicies",
+            ),
+            Self::GuardBinding => (
+                "admissionregistration.k8s.io",
+                "v1",
+                "ValidatingAdmissionPolicyBinding",
+                "validatingadmissionpolicybindings",
+            ),
+            Self::ServerLease => ("coordination.k8s.io", "v1", "Lease", "leases"),
         }
     }
 
@@ -115,7 +145,13 @@ impl Kind {
     pub const fn is_namespaced(self) -> bool {
         !matches!(
             self,
-            Self::Namespace | Self::Baseline | Self::Processor | Self::Prohibition
+            Self::Namespace
+                | Self::Baseline
+                | Self::Processor
+                | Self::Prohibition
+                | Self::Volume
+                | Self::Guard
+                | Self::GuardBinding
         )
     }
 

@@ -10,13 +10,18 @@ mod baseline;
 mod dirty;
 mod error;
 mod grant;
+pub mod guard;
+mod hold;
 mod identity;
+mod learned;
 mod observed;
 mod pod;
 mod processor;
 mod prohibition;
+mod server;
 mod tenancy;
 pub mod time;
+mod volume;
 mod world;
 
 pub use address::{Cidr, reserved_range};
@@ -26,10 +31,15 @@ pub use error::FieldError;
 pub use grant::{
     Acceptance, AcceptanceTerms, Grant, GrantTerms, PortTerms, RecipientTerms, Validity,
 };
+pub use guard::ObservedGuard;
+pub use hold::{HeldScope, Hold, Release};
 pub use identity::{Kind, Meta, ObjectKey, Target, Unit};
+pub use learned::{CanaryAnswer, Ended, Proof, Survey, SurveyedKind, SurveyedPod};
 pub use observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
 pub use pod::{ObservedPod, PodProblem};
 pub use processor::{ApprovedUseTerms, EndpointTerms, Processor, ProcessorTerms};
 pub use prohibition::{Prohibition, Scope};
+pub use server::{LABEL_IDENTITY, ServerLease};
 pub use tenancy::{Namespace, Stage};
+pub use volume::ObservedVolume;
 pub use world::{Settings, World, WriteFailure};

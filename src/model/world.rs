@@ -3,6 +3,7 @@
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
 mod read;
+mod restraints;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +15,17 @@ use serde_json::Value;
 use super::baseline::Baseline;
 use super::dirty::Dirty;
 use super::grant::{Acceptance, Grant, RecipientTerms};
+use super::hold::Hold;
 use super::identity::{Kind, ObjectKey, Target, Unit};
 use super::observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
 use super::pod::ObservedPod;
 use super::processor::Processor;
 use super::prohibition::Prohibition;
+use super::server::ServerLease;
 use super::tenancy::Namespace;
+use super::volume::ObservedVolume;
 use crate::api::names::{ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, MANAGER_NETWORK, MANAGER_TIMER};
+use restraints::Restraints;
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
@@ -30,6 +35,8 @@ type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
 pub struct Settings {
     /// The operator's own namespace, which is never enrolled.
     pub operator_namespace: Option<String>,
+    /// Addresses of every API server, where `default/kubernetes` does not list them.
+    pub servers: Vec<String>,
 }
 
 /// Why a write of the operator was refused, as the planner reports it.
@@ -63,6 +70,7 @@ pub struct World {
     namespaces_by_tenant: Index<String, String>,
     namespaces_by_baseline: Index<String, String>,
     breached: BTreeSet<String>,
+    restraints: Restraints,
 }
 
 impl World {
@@ -85,18 +93,24 @@ impl World {
             Kind::Prohibition => self.set_prohibition(&key.name, Some(Prohibition::read(object))),
             Kind::Grant => self.set_grant(&key, Some(Grant::read(object))),
             Kind::Acceptance => self.set_acceptance(&key, Some(Acceptance::read(object))),
+            Kind::Hold => self.set_hold(&key, Some(Hold::read(object))),
             Kind::Posture => self.set_posture(&key, Some(ObservedPosture::read(object))),
             Kind::NetworkPolicy => self.set_policy(&key, Some(ObservedPolicy::read(object))),
             Kind::Job => self.set_timer(&key, ObservedTimer::read(object)),
             Kind::Pod => self.set_pod(&key, ObservedPod::read(&object)),
             Kind::EndpointSlice | Kind::Service => {
-                let addresses = if is_api_server(&object) {
-                    addresses(kind, &object.data)
+                let (addresses, servers) = if is_api_server(&object) {
+                    (addresses(kind, &object.data), sockets(kind, &object.data))
                 } else {
-                    BTreeSet::new()
+                    Default::default()
                 };
-                self.set_addresses(kind, key, addresses)
+                let mut dirty = self.set_addresses(kind, key.clone(), addresses);
+                dirty.0.extend(self.set_servers(key, servers).0);
+                dirty
             }
+            Kind::Volume => self.set_volume(&key.name, ObservedVolume::read(&object)),
+            Kind::Guard | Kind::GuardBinding => self.set_guard(kind, &key, Some(&object)),
+            Kind::ServerLease => self.set_lease(key, ServerLease::read(&object)),
         }
     }
 
@@ -110,13 +124,21 @@ impl World {
             Kind::Prohibition => self.set_prohibition(&key.name, None),
             Kind::Grant => self.set_grant(key, None),
             Kind::Acceptance => self.set_acceptance(key, None),
+            Kind::Hold => self.set_hold(key, None),
             Kind::Posture => self.set_posture(key, None),
             Kind::NetworkPolicy => self.set_policy(key, None),
             Kind::Job => self.set_timer(key, None),
             Kind::Pod => self.set_pod(key, None),
             Kind::EndpointSlice | Kind::Service => {
-                self.set_addresses(kind, key.clone(), BTreeSet::new())
+                let mut dirty = self.set_addresses(kind, key.clone(), BTreeSet::new());
+                dirty
+                    .0
+                    .extend(self.set_servers(key.clone(), BTreeSet::new()).0);
+                dirty
             }
+            Kind::Volume => self.set_volume(&key.name, None),
+            Kind::Guard | Kind::GuardBinding => self.set_guard(kind, key, None),
+            Kind::ServerLease => self.set_lease(key.clone(), None),
         }
     }
 
@@ -152,6 +174,9 @@ impl World {
                 .filter(|target| target.kind == kind)
                 .map(|target| target.key.clone())
                 .collect(),
+            Kind::Hold | Kind::Volume | Kind::Guard | Kind::GuardBinding | Kind::ServerLease => {
+                self.restraint_keys(kind)
+            }
         }
     }
 
@@ -179,7 +204,9 @@ impl World {
     pub fn units(&self) -> BTreeSet<Unit> {
         // A grant may be there before its namespace is: it is refused, and says so.
         let with_grants = self.grants.keys();
-        let namespaces = self.namespaces.keys().chain(with_grants);
+        // So may a hold, or be left behind by one.
+        let with_holds = self.restraints.holds.keys();
+        let namespaces = self.namespaces.keys().chain(with_grants).chain(with_holds);
         namespaces
             .map(|name| Unit::Namespace(name.clone()))
             .chain(self.processors.keys().cloned().map(Unit::Processor))
@@ -204,6 +231,12 @@ impl World {
                 {
                     dirty.namespace(&key.namespace);
                 }
+            }
+            Kind::Volume => {
+                let claim = self
+                    .volume(&target.key.name)
+                    .map(|volume| volume.claim.namespace.clone());
+                dirty.namespaces(claim.iter());
             }
             _ => dirty.namespace(&target.key.namespace),
         }
@@ -616,4 +649,20 @@ fn addresses(kind: Kind, data: &Value) -> BTreeSet<IpAddr> {
         .into_iter()
         .filter_map(|text| text.as_str()?.parse().ok())
         .collect()
+}
+
+/// Where the API servers listen, by what the EndpointSlices of `default/kubernetes` say.
+fn sockets(kind: Kind, data: &Value) -> BTreeSet<String> {
+    let ports = data.get("ports").and_then(Value::as_array);
+    let port = ports
+        .into_iter()
+        .flatten()
+        .find_map(|port| port.get("port")?.as_u64());
+    match (kind, port.and_then(|port| u16::try_from(port).ok())) {
+        (Kind::EndpointSlice, Some(port)) => addresses(kind, data)
+            .into_iter()
+            .map(|address| std::net::SocketAddr::new(address, port).to_string())
+            .collect(),
+        _ => BTreeSet::new(),
+    }
 }

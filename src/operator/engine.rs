@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Client;
 use kube::api::DynamicObject;
+use kube::{Client, Config};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::watch;
 
@@ -17,6 +17,7 @@ use super::error::WriteError;
 use super::events::Herald;
 use super::execute::{self, Written};
 use super::feed::Feed;
+use super::inquire::{Inquirer, Learned};
 use super::patience::{Cause, Lane, Patience};
 use super::schedule::Schedule;
 use super::server::{HEARTBEAT_SECONDS, Health};
@@ -24,8 +25,8 @@ use super::watch::Told;
 use super::writer::{Answer, Report, Writer, lane};
 use crate::check::check;
 use crate::diff::{Change, Urgency, diff};
-use crate::model::{Dirty, Kind, Settings, Unit, World, WriteFailure};
-use crate::plan::{Plan, plan};
+use crate::model::{Dirty, Kind, ObjectKey, Settings, Unit, World, WriteFailure};
+use crate::plan::{Inquiry, Plan, deviations, plan};
 
 /// Writes of one unit that are sent before it is planned again.
 const ROUND: usize = 256;
@@ -45,6 +46,11 @@ pub struct Engine {
     schedule: Schedule,
     patience: Patience,
     writer: Writer,
+    inquirer: Inquirer,
+    /// What was asked and is not answered yet.
+    asked: BTreeSet<(&'static str, ObjectKey)>,
+    /// When a guard was last seen to change.
+    guards_written: Option<Instant>,
     inbox: Receiver<Report>,
     ready: bool,
     /// Kinds whose number of objects may have changed since it was told last, at this instant.
@@ -55,10 +61,13 @@ pub struct Engine {
 impl Engine {
     /// An engine with an empty World.
     #[must_use]
-    pub fn new(client: Client, settings: Settings, health: Health) -> Self {
+    pub fn new(client: Client, config: Config, settings: Settings, health: Health) -> Self {
         let (reports, inbox) = mpsc::channel(BATCH);
         Self {
             herald: Herald::new(client.clone()),
+            inquirer: Inquirer::new(client.clone(), config, reports.clone()),
+            asked: BTreeSet::new(),
+            guards_written: None,
             writer: Writer::new(client, health.metrics.clone(), reports),
             health,
             world: World::new(settings),
@@ -123,6 +132,11 @@ impl Engine {
 
     fn take_told(&mut self, kind: Kind, told: Told) {
         self.to_count.insert(kind);
+        if matches!(kind, Kind::Guard | Kind::GuardBinding)
+            && matches!(told, Told::Changed(_) | Told::Gone(_))
+        {
+            self.guards_written = Some(clock::started());
+        }
         let dirty = self.feed.told(&mut self.world, kind, told);
         self.mark(dirty);
     }
@@ -150,7 +164,33 @@ impl Engine {
                     _ => self.schedule.finish_write(&unit, &change.target),
                 }
             }
+            Report::Learned { inquiry, learned } => self.take_learned(&inquiry, *learned),
             Report::Done { unit } => self.schedule.finish_round(&unit),
+        }
+    }
+
+    fn take_learned(&mut self, inquiry: &Inquiry, learned: Learned) {
+        let about = inquiry.key();
+        let namespace = about.1.namespace.clone();
+        self.asked.remove(&about);
+        let dirty = match learned {
+            Learned::Proof(hold, uid, proof) => self.world.learn_proof(&hold, &uid, proof),
+            Learned::Survey(namespace, survey) => self.world.learn_survey(&namespace, survey),
+            Learned::Ended(hold, uid, ended) => self.world.learn_ended(&hold, &uid, ended),
+            Learned::Nudged(hold, uid) => self.world.learn_nudged(&hold, &uid),
+            Learned::Nothing => Dirty::default(),
+        };
+        self.mark(dirty);
+        // It may have to be asked again.
+        self.schedule.mark(Unit::Namespace(namespace));
+    }
+
+    /// Asks what a plan needs to know, each thing once at a time.
+    fn ask(&mut self, inquiries: Vec<Inquiry>) {
+        for inquiry in inquiries {
+            if self.asked.insert(inquiry.key()) {
+                tokio::spawn(self.inquirer.clone().ask(inquiry, self.guards_written));
+            }
         }
     }
 
@@ -239,6 +279,7 @@ impl Engine {
         if !changes.is_empty() {
             self.lint(&plan, &mut changes, now);
         }
+        self.ask(plan.inquiries);
         let mut wake = plan.next;
         changes.retain(|change| {
             let held = self.patience.held_until(&change.target, lane(change), now);
@@ -302,6 +343,9 @@ impl Engine {
     fn count(&mut self) {
         if self.counted.elapsed().as_secs() >= COUNT_SECONDS {
             self.counted = clock::started();
+            if self.to_count.contains(&Kind::Guard) || self.to_count.contains(&Kind::GuardBinding) {
+                self.health.metrics.deviating(deviations(&self.world).len());
+            }
             for kind in std::mem::take(&mut self.to_count) {
                 let objects = self.world.keys(kind).len();
                 self.health.metrics.counted(kind, objects);

@@ -91,6 +91,15 @@ async fn request(client: &Client, change: &Change) -> Result<Written, kube::Erro
                 .await
                 .map(stored)
         }
+        Action::Merge { body } => {
+            let params = PatchParams {
+                field_manager: Some(change.manager.to_owned()),
+                ..PatchParams::default()
+            };
+            api.patch(name, &params, &Patch::Merge(body))
+                .await
+                .map(stored)
+        }
         Action::StripFinalizers { uid } => {
             let patch = json!({ "metadata": { "uid": uid, "finalizers": null } });
             api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))

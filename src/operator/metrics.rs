@@ -17,7 +17,7 @@ use super::clock;
 use super::error::Category;
 use crate::diff::Change;
 use crate::model::{Kind, Unit};
-use crate::plan::{Outcome, Plan};
+use crate::plan::{Outcome, Plan, StatusPlan};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CategoryLabel {
@@ -62,6 +62,8 @@ pub struct Metrics {
     world: Family<KindLabel, Gauge>,
     violations: Counter,
     synced: Gauge,
+    holds: Family<StateLabel, Gauge>,
+    guards_altered: Gauge,
 }
 
 /// What the last plan of a unit said, kept small.
@@ -71,6 +73,28 @@ struct Summary {
     states: BTreeMap<&'static str, i64>,
     refused: BTreeMap<&'static str, i64>,
     next_close: Option<Timestamp>,
+    holds: BTreeMap<&'static str, i64>,
+}
+
+/// What a hold's `Enforced` may say, and `released`, after which it says nothing.
+const HOLD_STATES: [&str; 4] = ["enforced", "not_enforced", "unknown", "released"];
+
+/// The state of a hold by its planned status; none for other kinds.
+fn hold_state(planned: &StatusPlan) -> Option<&'static str> {
+    if planned.target.kind != Kind::Hold {
+        return None;
+    }
+    let says = |condition: &str| {
+        let conditions = planned.status["conditions"].as_array()?;
+        let found = conditions.iter().find(|found| found["type"] == condition)?;
+        found["status"].as_str()
+    };
+    Some(match (says("Released"), says("Enforced")) {
+        (Some("True"), _) => "released",
+        (_, Some("True")) => "enforced",
+        (_, Some("False")) => "not_enforced",
+        _ => "unknown",
+    })
 }
 
 impl Default for Metrics {
@@ -130,6 +154,14 @@ impl Default for Metrics {
         );
         let synced = Gauge::default();
         registry.register("synced", "1 once every kind was listed", synced.clone());
+        let holds = Family::default();
+        registry.register("holds", "Holds by what their Enforced says", holds.clone());
+        let guards_altered = Gauge::default();
+        registry.register(
+            "guards_altered",
+            "Guards that are missing or not as they were released",
+            guards_altered.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             summaries: Arc::default(),
@@ -145,6 +177,8 @@ impl Default for Metrics {
             world,
             violations,
             synced,
+            holds,
+            guards_altered,
         }
     }
 }
@@ -176,6 +210,11 @@ impl Metrics {
             }
             if let Some(first) = grant.decision.refusals.first() {
                 *summary.refused.entry(first.name()).or_default() += 1;
+            }
+        }
+        for status in &plan.statuses {
+            if let Some(state) = hold_state(status) {
+                *summary.holds.entry(state).or_default() += 1;
             }
         }
         let mut summaries = self
@@ -228,6 +267,12 @@ impl Metrics {
             .set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
+    /// Takes in how many guards are missing or altered.
+    pub fn deviating(&self, guards: usize) {
+        self.guards_altered
+            .set(i64::try_from(guards).unwrap_or(i64::MAX));
+    }
+
     /// Takes in that every kind was listed.
     pub fn synced(&self) {
         self.synced.set(1);
@@ -260,6 +305,9 @@ impl Metrics {
             for (reason, count) in &summary.refused {
                 *whole.refused.entry(reason).or_default() += count;
             }
+            for (state, count) in &summary.holds {
+                *whole.holds.entry(state).or_default() += count;
+            }
             whole.next_close = [whole.next_close, summary.next_close]
                 .into_iter()
                 .flatten()
@@ -270,6 +318,10 @@ impl Metrics {
         for state in ["open", "opening", "waiting", "ended", "refused"] {
             let count = whole.states.get(state).copied().unwrap_or_default();
             self.grants.get_or_create(&StateLabel { state }).set(count);
+        }
+        for state in HOLD_STATES {
+            let count = whole.holds.get(state).copied().unwrap_or_default();
+            self.holds.get_or_create(&StateLabel { state }).set(count);
         }
         self.refused.clear();
         for (reason, count) in whole.refused {

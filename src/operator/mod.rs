@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod execute;
 mod feed;
+mod inquire;
 mod metrics;
 mod patience;
 mod schedule;
@@ -48,6 +49,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The operator's own namespace.
     pub namespace: String,
+    /// Addresses of every API server, where `default/kubernetes` does not list them.
+    pub servers: Vec<String>,
 }
 
 /// Runs the operator until it is told to stop.
@@ -55,7 +58,8 @@ pub struct Options {
 /// # Errors
 /// When the cluster cannot be configured, the address is taken, or a part of the operator ends by itself.
 pub async fn run(options: Options) -> Result<(), RunError> {
-    let client = client(options.kubeconfig).await?;
+    let config = config(options.kubeconfig).await?;
+    let client = connect(config.clone())?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|source| RunError::Listen {
@@ -67,8 +71,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     health.beat();
     let settings = Settings {
         operator_namespace: Some(options.namespace),
+        servers: options.servers,
     };
-    let engine = engine::Engine::new(client.clone(), settings, health.clone());
+    let engine = engine::Engine::new(client.clone(), config, settings, health.clone());
 
     let (listener_of_streams, told) = mpsc::channel(WAITING);
     let mut parts = JoinSet::new();
@@ -110,6 +115,14 @@ pub async fn run(options: Options) -> Result<(), RunError> {
 /// # Errors
 /// When there is no configuration, or it does not make a client.
 pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, RunError> {
+    connect(config(kubeconfig).await?)
+}
+
+fn connect(config: Config) -> Result<Client, RunError> {
+    Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
+}
+
+async fn config(kubeconfig: Option<PathBuf>) -> Result<Config, RunError> {
     // Already installed when a client was made before.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = match kubeconfig {
@@ -128,7 +141,7 @@ pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, RunError> {
     // A list that never comes would leave its kind unseen for good. Watches say something or end well before this.
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
-    Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
+    Ok(config)
 }
 
 async fn asked_to_stop() -> std::io::Result<()> {

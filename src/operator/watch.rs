@@ -11,7 +11,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::mpsc::Sender;
 
 use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
-use crate::model::Kind;
+use crate::model::{Kind, LABEL_IDENTITY};
 
 /// A watch that neither delivers nor closes is given up this many seconds after it began, plus five. It bounds how long
 /// a revocation can go unnoticed behind a dead connection; the price is one request a kind in that time.
@@ -54,6 +54,10 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
         Kind::Service => (
             Api::namespaced_with(client, "default", &resource),
             config.fields("metadata.name=kubernetes"),
+        ),
+        Kind::ServerLease => (
+            Api::namespaced_with(client, "kube-system", &resource),
+            config.labels(&format!("{LABEL_IDENTITY}=kube-apiserver")),
         ),
         _ => (everywhere, config),
     };

@@ -14,10 +14,12 @@ use tokio::sync::mpsc::Sender;
 use super::clock;
 use super::error::{Category, WriteError};
 use super::execute::{self, Written};
+use super::inquire::Learned;
 use super::metrics::Metrics;
 use super::patience::Lane;
 use crate::diff::{Action, Change, Urgency};
 use crate::model::{Target, Unit};
+use crate::plan::Inquiry;
 
 /// A round begins no more writes after this time: what it was planned from grows old.
 const ROUND_TIME: Duration = Duration::from_secs(1);
@@ -38,6 +40,13 @@ pub enum Report {
         change: Box<Change>,
         /// What came of it.
         answer: Answer,
+    },
+    /// An inquiry is over.
+    Learned {
+        /// What was asked.
+        inquiry: Box<Inquiry>,
+        /// What came of it.
+        learned: Box<Learned>,
     },
     /// A round of a unit's writes is done.
     Done {

@@ -6,16 +6,22 @@
 //! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
 
 mod decision;
+mod hold;
+mod inquiry;
+mod losses;
 mod name;
 mod network;
 mod path;
 mod posture;
+mod proof;
 mod reason;
+mod restraint;
 mod sharing;
 mod standing;
 mod status;
 mod timer;
 mod vendor;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -28,11 +34,15 @@ use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus};
 use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
+pub use inquiry::Inquiry;
 pub use path::{PathEnd, PathState};
+pub use proof::deviations;
 pub use reason::{EndCause, Obstacle, Refusal};
+pub use restraint::{Cut, closing, cut};
 pub use sharing::decide;
 pub use standing::{Floor, Standing, standing};
 pub use timer::deadline_of;
+pub use volume::VolumePlan;
 
 /// The plan of one unit.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +53,8 @@ pub struct Plan {
     pub namespace: Option<NamespacePlan>,
     /// Statuses of the unit's objects, whether they changed or not.
     pub statuses: Vec<StatusPlan>,
+    /// What must be asked or done that is no write.
+    pub inquiries: Vec<Inquiry>,
     /// The next instant at which this plan changes by time alone.
     pub next: Option<Timestamp>,
 }
@@ -69,6 +81,8 @@ pub struct NamespacePlan {
     pub policies: BTreeMap<String, NetworkPolicy>,
     /// Timers by name. A path's timer stands before its policy does.
     pub timers: BTreeMap<String, Job>,
+    /// Volumes behind the namespace's claims that are not as they must be.
+    pub volumes: Vec<VolumePlan>,
     /// The posture; none where there must be none.
     pub posture: Option<PosturePlan>,
 }
@@ -149,6 +163,7 @@ fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) ->
         unit: unit.clone(),
         namespace: None,
         statuses: status.into_iter().collect(),
+        inquiries: Vec::new(),
         next: next.flatten(),
     }
 }
@@ -207,8 +222,17 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     let Stand {
         policies,
         timers,
-        next,
+        mut next,
     } = stand;
+    let mut inquiries = Vec::new();
+    for hold in world.holds_in(name) {
+        let planned = hold::of_hold(world, hold, &standing, &grants, &policies, now);
+        statuses.push(planned.status);
+        inquiries.extend(planned.inquiries);
+        next.note(planned.next, now);
+    }
+    // Each hold of a namespace asks for the same survey.
+    inquiries.dedup();
     let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
     let namespace = NamespacePlan {
         extent: Extent::Whole,
@@ -216,12 +240,14 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         grants,
         policies,
         timers,
+        volumes: volume::volumes(world, name),
         posture,
     };
     Plan {
         unit: Unit::Namespace(name.to_owned()),
         namespace: Some(namespace),
         statuses,
+        inquiries,
         next: next.instant(),
     }
 }
@@ -240,12 +266,14 @@ fn plan_grant(world: &World, key: &ObjectKey, now: Timestamp) -> Plan {
         grants: vec![planned],
         policies: stand.policies,
         timers: stand.timers,
+        volumes: Vec::new(),
         posture: None,
     };
     Plan {
         unit,
         namespace: Some(namespace),
         statuses,
+        inquiries: Vec::new(),
         next: stand.next.instant(),
     }
 }

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::restraint::{Cut, cut};
 use super::standing::Standing;
 use crate::api::names::{
     LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, LABEL_PART, LABEL_PREFIX_ALLOW, LABEL_STAGE,
@@ -36,7 +37,12 @@ pub(super) fn floor(
         let policy = baseline_policy(namespace, &name, spec);
         policies.insert(name, policy);
     };
+    let cut = cut(world, namespace);
     match standing {
+        // Holds are enforced in both stages.
+        Standing::Observing { .. } if cut == Cut::Everything => {
+            stand(POLICY_DEFAULT_DENY.to_owned(), default_deny());
+        }
         Standing::NotEnrolled | Standing::Exempt | Standing::Observing { .. } => {}
         // Pods may outlive the policies of a namespace that is being deleted: nothing of the floor is taken away, and
         // nothing can be created any more.
@@ -56,7 +62,8 @@ pub(super) fn floor(
         }
         Standing::InForce { tenant, .. } => {
             stand(POLICY_DEFAULT_DENY.to_owned(), default_deny());
-            if let Some(terms) = standing.floor() {
+            // Default deny and nothing beside it: policies only add up.
+            if let Some(terms) = standing.floor().filter(|_| cut != Cut::Everything) {
                 if let Some(spec) = baseline(world, namespace, tenant, terms) {
                     stand(POLICY_BASELINE.to_owned(), spec);
                 }
@@ -187,7 +194,9 @@ fn same_tenant(
                 .filter(|name| *name != namespace)
                 .map(str::to_owned)
                 .collect();
-            if world.breached(namespace) {
+            // Through a sibling, data would go on: neither from where something reaches further, nor from where a hold
+            // suspends sharing.
+            if world.breached(namespace) || cut(world, namespace) != Cut::None {
                 return Some(vec![own]);
             }
             if !breached.is_empty() {

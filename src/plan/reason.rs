@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::api::{DataCategory, ProcessorCategory, Purpose};
+use crate::api::{DataCategory, HoldEffect, ProcessorCategory, Purpose};
 use crate::model::FieldError;
 
 /// What ends a path. The order breaks ties: the tenant's own word comes first.
@@ -64,6 +64,13 @@ pub enum Refusal {
     },
     /// The grant is being deleted.
     Deleting,
+    /// A hold in a namespace at one end of the path suspends sharing or processing there.
+    Held {
+        /// The hold, by namespace and name.
+        hold: String,
+        /// The effect by which it closes the path.
+        effect: HoldEffect,
+    },
     /// The tenant revoked it.
     Revoked {
         /// The tenant's reason.
@@ -286,6 +293,7 @@ impl Refusal {
             Self::Revoked { .. } => "Revoked",
             Self::ForbiddenPurpose { .. } => "ForbiddenPurpose",
             Self::NamespaceNotEnrolled => "NamespaceNotEnrolled",
+            Self::Held { .. } => "Held",
             Self::NamespaceExempt => "NamespaceExempt",
             Self::NamespaceTerminating => "NamespaceTerminating",
             Self::NamespaceObserving => "NamespaceObserving",
@@ -341,7 +349,10 @@ impl Refusal {
     /// Whether nothing is wrong and only time or the stage holds it back.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {
-        matches!(self, Self::NotYet { .. } | Self::NamespaceObserving)
+        matches!(
+            self,
+            Self::NotYet { .. } | Self::NamespaceObserving | Self::Held { .. }
+        )
     }
 
     /// What it is about, and what would make it open.
@@ -367,6 +378,10 @@ impl Refusal {
             Self::NamespaceExempt => {
                 "system namespaces and the operator's own are never enrolled; share from a tenant's namespace".to_owned()
             }
+            Self::Held { hold, effect } => format!(
+                "ProcessingHold {hold} ({}) keeps it closed; what is still permitted at its release opens then, until its old end",
+                effect.as_str()
+            ),
             Self::NamespaceTerminating => "the namespace is being deleted".to_owned(),
             Self::NamespaceObserving => {
                 "the namespace only observes; the platform team removes its label privacy.cloudnexus.io/stage to enforce".to_owned()

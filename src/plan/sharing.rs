@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::decision::{Decision, Deliberation};
 use super::reason::{EndCause, Refusal};
+use super::restraint;
 use super::standing::{Floor, Standing, standing};
 use super::vendor;
 use crate::api::{Direction, Purpose};
@@ -28,6 +29,7 @@ pub fn decide(world: &World, grant: &Grant, now: Timestamp) -> Decision {
         }
     };
     let standing = standing(world, &grant.meta.key.namespace);
+    holds(&mut deliberation, world, grant, terms);
     tenants_own_word(&mut deliberation, terms);
     enrolment(&mut deliberation, &standing);
     prohibitions(&mut deliberation, world, grant, terms, &standing);
@@ -43,6 +45,26 @@ pub fn decide(world: &World, grant: &Grant, now: Timestamp) -> Decision {
         }
     }
     deliberation.conclude()
+}
+
+/// A hold beats everything. One at the recipient's end closes the path as well: nothing is to arrive where nothing may
+/// be processed.
+fn holds(deliberation: &mut Deliberation, world: &World, grant: &Grant, terms: &GrantTerms) {
+    let recipient = match &terms.recipient {
+        RecipientTerms::Namespace { name } => Some(name.as_str()),
+        RecipientTerms::Processor { .. } => None,
+    };
+    for namespace in [Some(grant.meta.key.namespace.as_str()), recipient]
+        .into_iter()
+        .flatten()
+    {
+        for (hold, effect) in restraint::closing(world, namespace) {
+            deliberation.refuse(Refusal::Held {
+                hold: hold.meta.key.to_string(),
+                effect,
+            });
+        }
+    }
 }
 
 fn tenants_own_word(deliberation: &mut Deliberation, terms: &GrantTerms) {

@@ -509,7 +509,7 @@ pub(super) fn of_baseline(
     ))
 }
 
-fn status_plan(
+pub(super) fn status_plan(
     kind: Kind,
     meta: &Meta,
     status: serde_json::Value,
@@ -527,7 +527,7 @@ fn status_plan(
     }
 }
 
-fn list(errors: &[FieldError]) -> String {
+pub(super) fn list(errors: &[FieldError]) -> String {
     errors
         .iter()
         .take(8)
@@ -536,7 +536,7 @@ fn list(errors: &[FieldError]) -> String {
         .join("; ")
 }
 
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     if text.len() <= MESSAGE {
         return text.to_owned();
     }

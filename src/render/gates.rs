@@ -9,6 +9,8 @@ use crate::plan::Refusal;
 pub enum Gate {
     /// The spec can be read.
     Readable,
+    /// No hold keeps it closed.
+    NoHold,
     /// Its own tenant has not ended it.
     NotRevoked,
     /// The purpose is one that may be permitted.
@@ -47,8 +49,9 @@ pub enum Gate {
 
 impl Gate {
     /// The gates of every grant.
-    pub const COMMON: [Self; 9] = [
+    pub const COMMON: [Self; 10] = [
         Self::Readable,
+        Self::NoHold,
         Self::NotRevoked,
         Self::Purpose,
         Self::Enrolment,
@@ -75,6 +78,7 @@ impl Gate {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Readable => "the grant can be read",
+            Self::NoHold => "no hold keeps it closed",
             Self::NotRevoked => "its tenant has not ended it",
             Self::Purpose => "its purpose may be permitted",
             Self::Enrolment => "its namespace is enrolled and in force",
@@ -100,6 +104,7 @@ impl Gate {
     pub const fn of(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Invalid { .. } => Self::Readable,
+            Refusal::Held { .. } => Self::NoHold,
             Refusal::Deleting | Refusal::Revoked { .. } => Self::NotRevoked,
             Refusal::ForbiddenPurpose { .. } => Self::Purpose,
             Refusal::NamespaceNotEnrolled

@@ -368,7 +368,7 @@ fn net(changes: &[Change]) -> (BTreeMap<String, Vec<ObjectChange>>, usize) {
             }
             (Action::Create { .. } | Action::Apply { .. }, Some("Delete")) => "Update",
             (Action::Create { .. }, _) | (Action::Apply { .. }, Some("Create")) => "Create",
-            (Action::Apply { .. }, _) => "Update",
+            (Action::Apply { .. } | Action::Merge { .. }, _) => "Update",
             (Action::Delete { .. } | Action::StripFinalizers { .. }, Some("Create")) => {
                 effects.remove(target);
                 continue;

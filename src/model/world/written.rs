@@ -50,6 +50,17 @@ impl World {
                     None => Dirty::default(),
                 }
             }
+            Kind::Hold => {
+                let taken = self.hold(key).cloned().map(|mut hold| {
+                    hold.status = serde_json::from_value(status).unwrap_or_default();
+                    hold.status.decisions = Vec::new();
+                    hold
+                });
+                match taken {
+                    Some(hold) => self.set_hold(key, Some(hold)),
+                    None => Dirty::default(),
+                }
+            }
             Kind::Posture => match with_status!(self.posture(key)) {
                 Some(object) => self.set_posture(key, Some(object)),
                 None => Dirty::default(),
@@ -59,7 +70,11 @@ impl World {
             | Kind::Job
             | Kind::Pod
             | Kind::EndpointSlice
-            | Kind::Service => Dirty::default(),
+            | Kind::Service
+            | Kind::Volume
+            | Kind::Guard
+            | Kind::GuardBinding
+            | Kind::ServerLease => Dirty::default(),
         }
     }
 
@@ -70,5 +85,20 @@ impl World {
         };
         timer.started = Some(started);
         self.set_timer(&target.key, Some(timer))
+    }
+
+    /// Takes in that these fields were merged into a volume.
+    pub fn merge_volume(&mut self, target: &Target, body: &Value) -> Dirty {
+        use crate::api::names::{ANNOTATION_RECLAIM_POLICY, LABEL_HELD};
+        let Some(mut volume) = self.volume(&target.key.name).cloned() else {
+            return Dirty::default();
+        };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        volume.held = body["metadata"]["labels"][LABEL_HELD] == "true";
+        volume.former_policy = text(&body["metadata"]["annotations"][ANNOTATION_RECLAIM_POLICY]);
+        if let Some(policy) = text(&body["spec"]["persistentVolumeReclaimPolicy"]) {
+            volume.reclaim_policy = policy;
+        }
+        self.set_volume(&target.key.name, Some(volume))
     }
 }

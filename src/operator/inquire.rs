@@ -1,0 +1,157 @@
+//! Finds out what plans ask for, in tasks of its own: canaries on every API server, counts, the end of pods, nudges.
+//!
+//! May not: decide what an answer means, or write desired state.
+
+mod canary;
+mod ending;
+mod nudge;
+mod survey;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::ApiResource;
+use kube::{Client, Config};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+
+use super::clock;
+use super::writer::Report;
+use crate::model::{Ended, ObjectKey, Proof, Survey};
+use crate::plan::Inquiry;
+use canary::Servers;
+
+/// Inquiries under way at once; each makes a few requests.
+const INQUIRIES: usize = 8;
+/// Objects in a page of a list.
+const PAGE: u32 = 500;
+/// After a guard was written, API servers go on with the one before for about a second; a canary before that would prove
+/// the past.
+const GUARDS_SETTLE: Duration = Duration::from_millis(1500);
+/// What could not be done is asked for again after this long.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What an inquiry came to.
+#[derive(Debug)]
+pub enum Learned {
+    /// What canaries showed.
+    Proof(ObjectKey, String, Proof),
+    /// What was counted.
+    Survey(String, Survey),
+    /// What became of pods.
+    Ended(ObjectKey, String, Ended),
+    /// The controllers were nudged.
+    Nudged(ObjectKey, String),
+    /// Nothing; it was written to the log why.
+    Nothing,
+}
+
+/// Finds out.
+#[derive(Clone)]
+pub struct Inquirer {
+    client: Client,
+    servers: Servers,
+    turns: Arc<Semaphore>,
+    reports: Sender<Report>,
+}
+
+impl Inquirer {
+    /// An inquirer that tells `reports` what it found.
+    #[must_use]
+    pub fn new(client: Client, config: Config, reports: Sender<Report>) -> Self {
+        Self {
+            servers: Servers::new(client.clone(), config),
+            client,
+            turns: Arc::new(Semaphore::new(INQUIRIES)),
+            reports,
+        }
+    }
+
+    /// Carries out one inquiry and tells what came of it. `guards_written`: when a guard was last seen to change.
+    pub async fn ask(self, inquiry: Inquiry, guards_written: Option<Instant>) {
+        // The semaphore is never closed.
+        let permit = self.turns.acquire().await;
+        let learned = match &inquiry {
+            Inquiry::Prove {
+                hold,
+                uid,
+                fingerprint,
+                servers,
+            } => {
+                if let Some(left) =
+                    guards_written.and_then(|at| GUARDS_SETTLE.checked_sub(at.elapsed()))
+                {
+                    tokio::time::sleep(left).await;
+                }
+                let answers = self.servers.prove(servers, hold, uid).await;
+                let proof = Proof {
+                    fingerprint: fingerprint.clone(),
+                    at: clock::now(),
+                    answers,
+                };
+                Learned::Proof(hold.clone(), uid.clone(), proof)
+            }
+            Inquiry::Survey {
+                namespace,
+                fingerprint,
+                labels,
+            } => {
+                let survey = survey::survey(&self.client, namespace, fingerprint, labels).await;
+                Learned::Survey(namespace.clone(), survey)
+            }
+            Inquiry::End { hold, uid, grace } => {
+                let ended = ending::end(&self.client, &hold.namespace, *grace).await;
+                Learned::Ended(hold.clone(), uid.clone(), ended)
+            }
+            Inquiry::Nudge { hold, uid } => match nudge::nudge(&self.client, &hold.namespace).await
+            {
+                Ok(()) => Learned::Nudged(hold.clone(), uid.clone()),
+                Err(error) => {
+                    tracing::warn!(%hold, %error, "workloads could not be nudged; it is tried again");
+                    tokio::time::sleep(AGAIN).await;
+                    Learned::Nothing
+                }
+            },
+        };
+        drop(permit);
+        let report = Report::Learned {
+            inquiry: Box::new(inquiry),
+            learned: Box::new(learned),
+        };
+        // Nobody listens only when the engine has stopped.
+        let _ = self.reports.send(report).await;
+    }
+}
+
+fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    let api_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version,
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+/// Every object of a list, page by page.
+async fn all(
+    api: &Api<DynamicObject>,
+    mut parameters: ListParams,
+) -> Result<Vec<DynamicObject>, kube::Error> {
+    parameters = parameters.limit(PAGE);
+    let mut objects = Vec::new();
+    loop {
+        let page = api.list(&parameters).await?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(objects),
+        }
+    }
+}

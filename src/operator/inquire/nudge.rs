@@ -1,0 +1,77 @@
+//! After a release, workloads come back by themselves, but their controllers have backed off, for minutes after a long
+//! hold. A change of their objects makes them look at once: an annotation, put on and taken off again.
+//!
+//! May not: change a spec. It writes through `status`, by which none can be changed, and leaves nothing behind.
+
+use std::time::Duration;
+
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::{all, resource};
+use crate::api::names::ANNOTATION_NUDGE;
+use crate::operator::clock;
+
+/// An API server that has not seen the release yet would refuse the pods once more; the second round is for that.
+const ROUNDS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
+
+/// Nudges what lacks pods.
+///
+/// # Errors
+/// When the workloads cannot be listed or written.
+pub async fn nudge(client: &Client, namespace: &str) -> Result<(), kube::Error> {
+    for wait in ROUNDS {
+        tokio::time::sleep(wait).await;
+        for (kind, plural) in [
+            ("ReplicaSet", "replicasets"),
+            ("StatefulSet", "statefulsets"),
+            ("DaemonSet", "daemonsets"),
+        ] {
+            let resource = resource("apps", "v1", kind, plural);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(client.clone(), namespace, &resource);
+            for object in all(&api, ListParams::default())
+                .await?
+                .iter()
+                .filter(|object| lacks_pods(&object.data))
+            {
+                annotate(&api, object, json!(clock::now().to_string())).await?;
+                annotate(&api, object, Value::Null).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lacks_pods(data: &Value) -> bool {
+    let number = |pointer: &str| data.pointer(pointer).and_then(Value::as_i64);
+    let wanted = number("/spec/replicas")
+        .or_else(|| number("/status/desiredNumberScheduled"))
+        .unwrap_or(1);
+    let there = number("/status/replicas")
+        .or_else(|| number("/status/currentNumberScheduled"))
+        .unwrap_or_default();
+    there < wanted
+}
+
+async fn annotate(
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+    value: Value,
+) -> Result<(), kube::Error> {
+    let patch = json!({ "metadata": { "uid": object.metadata.uid, "annotations": { ANNOTATION_NUDGE: value } } });
+    match api
+        .patch_status(
+            &object.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
+        .await
+    {
+        Ok(_) => Ok(()),
+        // Gone, or made anew, in the meantime.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}

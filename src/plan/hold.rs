@@ -1,0 +1,583 @@
+//! The status of a hold, and what must be asked or done for it.
+//!
+//! May not: refuse anything. Guards refuse, with the operator dead; here it is told what they hold, and whether they do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use serde_json::json;
+
+use super::decision::Earliest;
+use super::inquiry::Inquiry;
+use super::losses::losses;
+use super::proof::{self, Enforced};
+use super::standing::Standing;
+use super::status::{Conditions, bounded, list, status_plan};
+use super::{GrantPlan, Notice, StatusPlan};
+use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH, POLICY_DEFAULT_DENY};
+use crate::api::{Ending, HeldCount, HoldEffect, ProcessingHoldStatus, SuspendedCount};
+use crate::model::{Hold, Kind, ObjectKey, Survey, SurveyedKind, World, time};
+use crate::plan::Refusal;
+
+/// A status lists as many losses, and counts the rest.
+const LISTED_LOSSES: usize = 100;
+/// A status lists as many pods that write.
+const LISTED_PODS: usize = 50;
+/// Pods that would not end are looked at again after this long.
+const ENDING_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// What is planned for a hold.
+pub(super) struct HoldPlan {
+    /// Its status.
+    pub status: StatusPlan,
+    /// What must be asked or done.
+    pub inquiries: Vec<Inquiry>,
+    /// When the answer changes by time alone.
+    pub next: Option<Timestamp>,
+}
+
+/// What a hold's status is made of.
+struct Making<'a> {
+    world: &'a World,
+    hold: &'a Hold,
+    survey: Option<&'a Survey>,
+    now: Timestamp,
+    conditions: Conditions<'a>,
+    inquiries: Vec<Inquiry>,
+    notices: Vec<Notice>,
+    next: Earliest,
+}
+
+/// Plans a hold.
+pub(super) fn of_hold(
+    world: &World,
+    hold: &Hold,
+    standing: &Standing,
+    grants: &[GrantPlan],
+    policies: &BTreeMap<String, NetworkPolicy>,
+    now: Timestamp,
+) -> HoldPlan {
+    let mut making = Making {
+        world,
+        hold,
+        survey: world.survey(&hold.meta.key.namespace),
+        now,
+        conditions: Conditions::new(&hold.status.conditions, hold.meta.generation, now),
+        inquiries: Vec::new(),
+        notices: Vec::new(),
+        next: Earliest::default(),
+    };
+    let held = making.held();
+    making.ready(held.as_ref());
+    let (ending, restored_at) = if hold.release.is_none() {
+        making.enforced(standing);
+        making.suspended(policies);
+        making.sharing_suspended();
+        (making.ending(), None)
+    } else {
+        (hold.status.ending.clone(), making.released())
+    };
+    making.review();
+    let status = ProcessingHoldStatus {
+        observed_generation: Some(hold.meta.generation),
+        decisions: Vec::new(),
+        effects: hold.effects.iter().copied().collect(),
+        suspended: making.suspended_count(grants),
+        held,
+        ending,
+        cannot_hold: making.cannot_hold(),
+        restored_at,
+        conditions: making.conditions.done(),
+    };
+    let changed = status != hold.status;
+    let mut written = json!(status);
+    // Lists that are empty are left out of what is written, unless something is stored that must go.
+    if status.decisions.is_empty()
+        && let Some(fields) = written.as_object_mut()
+    {
+        fields.remove("decisions");
+    }
+    HoldPlan {
+        status: status_plan(Kind::Hold, &hold.meta, written, changed, making.notices),
+        inquiries: making.inquiries,
+        next: making.next.instant(),
+    }
+}
+
+impl Making<'_> {
+    fn was(&self, condition: &str) -> Option<&str> {
+        self.conditions
+            .previous(condition)
+            .map(|before| before.status.as_str())
+    }
+
+    fn tell(&mut self, reason: &str, warning: bool, message: &str) {
+        self.notices.push(Notice {
+            reason: reason.to_owned(),
+            message: bounded(message),
+            warning,
+        });
+    }
+
+    /// Sets a condition and tells of its turning true, where that is news.
+    fn turn(&mut self, condition: &str, status: &str, reason: &str, message: &str, news: &str) {
+        if status == "True" && self.was(condition) != Some("True") {
+            self.tell(news, false, message);
+        }
+        self.conditions.set(condition, status, reason, message);
+    }
+
+    fn ready(&mut self, held: Option<&HeldCount>) {
+        let invalid = !self.hold.errors.is_empty();
+        let nothing = held.is_some_and(|held| held.objects == 0 && held.not_counted.is_empty());
+        let (status, reason, message) = if invalid {
+            (
+                "False",
+                "Invalid",
+                format!(
+                    "{}; meanwhile the stricter reading is in force",
+                    list(&self.hold.errors)
+                ),
+            )
+        } else if self.hold.release.is_some() {
+            (
+                "True",
+                "Released",
+                "it is over; the object stays as the record".to_owned(),
+            )
+        } else if nothing {
+            let message = "nothing in the namespace matches its scope; check its kinds (with their groups) and labels";
+            ("True", "CoversNothing", message.to_owned())
+        } else {
+            (
+                "True",
+                "Read",
+                "it was read, and the guards read it as it is".to_owned(),
+            )
+        };
+        if nothing
+            && self
+                .conditions
+                .previous("Ready")
+                .is_none_or(|before| before.reason != reason)
+            && reason == "CoversNothing"
+        {
+            self.tell("CoversNothing", true, &message);
+        }
+        self.conditions.set("Ready", status, reason, &message);
+        self.conditions.set_if("Stalled", invalid, reason, &message);
+    }
+
+    fn enforced(&mut self, standing: &Standing) {
+        let Enforced {
+            status,
+            reason,
+            message,
+            inquiry,
+            next,
+        } = proof::enforced(self.world, self.hold, standing, self.now);
+        self.next.note(next, self.now);
+        self.inquiries.extend(inquiry);
+        match self.was("Enforced") {
+            Some("True") if status != "True" && reason != "Proving" => {
+                self.tell("HoldNotEnforced", true, &format!("{reason}: {message}"));
+            }
+            Some("True") => {}
+            _ if status == "True" => self.tell("HoldEnforced", false, &message),
+            _ => {}
+        }
+        self.conditions.set("Enforced", status, reason, &message);
+        self.conditions
+            .set_if("Reconciling", reason == "Proving", reason, &message);
+        self.survey_inquiry();
+    }
+
+    /// What runs is cut off once default deny was read back and nothing of ours beside it.
+    fn suspended(&mut self, policies: &BTreeMap<String, NetworkPolicy>) {
+        if !self.hold.has(HoldEffect::SuspendProcessing) {
+            return;
+        }
+        let namespace = &self.hold.meta.key.namespace;
+        let left = self
+            .world
+            .policies_in(namespace)
+            .filter(|policy| policy.is_ours(MANAGER_NETWORK))
+            .find(|policy| policy.meta.key.name != POLICY_DEFAULT_DENY);
+        let denied = policies.get(POLICY_DEFAULT_DENY).is_some_and(|planned| {
+            self.world
+                .policy(&ObjectKey::new(namespace, POLICY_DEFAULT_DENY))
+                .is_some_and(|stands| {
+                    stands.is_ours(MANAGER_NETWORK) && stands.spec == planned.spec
+                })
+        });
+        let (status, reason, message) = match left {
+            Some(policy) => ("False", "Cutting", format!("NetworkPolicy {} still stands", policy.meta.key.name)),
+            None if !denied => ("False", "Cutting", format!("NetworkPolicy {POLICY_DEFAULT_DENY} does not stand yet")),
+            None => (
+                "True",
+                "CutOff",
+                "nothing starts, and what runs is denied both ways; whether the network carries that out is not observed here".to_owned(),
+            ),
+        };
+        self.turn("Suspended", status, reason, &message, "ProcessingSuspended");
+    }
+
+    fn sharing_suspended(&mut self) {
+        if !self.hold.has(HoldEffect::SuspendSharing) {
+            return;
+        }
+        let open = self
+            .world
+            .policies_in(&self.hold.meta.key.namespace)
+            .filter(|policy| {
+                policy
+                    .labels
+                    .get(LABEL_PART)
+                    .is_some_and(|part| part == PART_PATH)
+            })
+            .count();
+        let (status, reason, message) = if open == 0 {
+            (
+                "True",
+                "PathsClosed",
+                "no path of a grant stands in the namespace".to_owned(),
+            )
+        } else {
+            (
+                "False",
+                "Closing",
+                format!("{open} paths of grants still stand"),
+            )
+        };
+        self.turn(
+            "SharingSuspended",
+            status,
+            reason,
+            &message,
+            "SharingSuspended",
+        );
+    }
+
+    /// First what will be lost is published, and only a stored publication lets anything end.
+    fn ending(&mut self) -> Option<Ending> {
+        if !self.hold.has(HoldEffect::EndProcessing) {
+            return None;
+        }
+        let published = self.hold.status.ending.clone();
+        let Some(published) = published else {
+            let ending = self.survey.map(|survey| self.publish(survey));
+            let message = "what will be lost is being published; nothing is ended yet";
+            self.conditions.set("Ended", "False", "Publishing", message);
+            if let Some(ending) = &ending {
+                let message = format!(
+                    "{} pods end at {}; {} losses are listed in status.ending",
+                    ending.pods, ending.ends_at.0, ending.loss_count
+                );
+                self.tell("LossesPublished", true, &message);
+                self.next
+                    .note(time::beginning(&ending.ends_at).ok(), self.now);
+            }
+            return ending;
+        };
+        let ends_at = time::beginning(&published.ends_at).unwrap_or(self.now);
+        if ends_at > self.now {
+            self.next.note(ends_at, self.now);
+            let message = format!("{} pods end at {ends_at}", published.pods);
+            self.conditions.set("Ended", "False", "Waiting", &message);
+        } else {
+            self.end();
+        }
+        Some(published)
+    }
+
+    fn publish(&self, survey: &Survey) -> Ending {
+        let mut losses = losses(survey);
+        let loss_count = count(losses.len());
+        losses.truncate(LISTED_LOSSES);
+        let ends_at = self
+            .now
+            .checked_add(self.hold.ending_grace)
+            .unwrap_or(self.now);
+        Ending {
+            published_at: time::text(self.now),
+            ends_at: time::text(ends_at),
+            pods: count(survey.pods.iter().filter(|pod| !pod.mirror).count()),
+            loss_count,
+            losses,
+        }
+    }
+
+    fn end(&mut self) {
+        let ask = Inquiry::End {
+            hold: self.hold.meta.key.clone(),
+            uid: self.hold.meta.uid.clone(),
+            grace: self.hold.ending_grace,
+        };
+        let ended = self.world.ended(&self.hold.meta.uid);
+        let over = self.was("Ended") == Some("True");
+        match ended {
+            Some(ended) if ended.remaining == Some(0) => {
+                let message = "what ran is gone; workloads come back at release";
+                self.turn("Ended", "True", "Ended", message, "ProcessingEnded");
+            }
+            // Nothing can have started since: that is what SuspendProcessing is for.
+            None if over => {
+                let message = "what ran is gone; workloads come back at release";
+                self.conditions.set("Ended", "True", "Ended", message);
+            }
+            Some(ended) => {
+                let again = ended.at.checked_add(ENDING_AGAIN).unwrap_or(self.now);
+                if again <= self.now {
+                    self.inquiries.push(ask);
+                } else {
+                    self.next.note(again, self.now);
+                }
+                let left = ended.remaining.map_or_else(
+                    || "pods may be left".to_owned(),
+                    |left| format!("{left} pods are left"),
+                );
+                let (reason, message) = match &ended.problem {
+                    Some(problem) => ("PodsKept", format!("{left}: {problem}")),
+                    None => ("Ending", left),
+                };
+                self.conditions.set("Ended", "False", reason, &message);
+            }
+            None => {
+                self.inquiries.push(ask);
+                self.conditions
+                    .set("Ended", "False", "Ending", "pods are being ended");
+            }
+        }
+    }
+
+    /// A release gives back at once; disposal and erasure wait for the grace.
+    fn released(&mut self) -> Option<crate::api::WhenText> {
+        let release = self.hold.release.as_ref()?;
+        let message = format!("released by {}: {}", release.by, release.reason);
+        let since = self
+            .conditions
+            .previous("Released")
+            .map(|before| before.last_transition_time.0);
+        self.turn("Released", "True", "Decided", &message, "HoldReleased");
+        let since = since.unwrap_or(self.now);
+        let stored = self
+            .hold
+            .status
+            .restored_at
+            .as_ref()
+            .and_then(|text| time::beginning(text).ok());
+        let at = stored.unwrap_or_else(|| {
+            let period = release.restore_after.as_ref();
+            period
+                .and_then(|period| time::after(since, period).ok())
+                .unwrap_or(since)
+        });
+        let was_restored = self.was("Restored") == Some("True");
+        let nudged = was_restored || self.world.is_nudged(&self.hold.meta.uid);
+        if !nudged {
+            self.inquiries.push(Inquiry::Nudge {
+                hold: self.hold.meta.key.clone(),
+                uid: self.hold.meta.uid.clone(),
+            });
+        }
+        if at > self.now {
+            self.next.note(at, self.now);
+            let message = format!("processing is back; disposal and erasure wait until {at}");
+            self.conditions.set("Restored", "False", "Grace", &message);
+        } else if nudged {
+            let message =
+                "nothing waits for it any more; the object is the record and may be deleted";
+            self.turn("Restored", "True", "GraceOver", message, "HoldRestored");
+        } else {
+            let message = "the controllers of the workloads are being told";
+            self.conditions
+                .set("Restored", "False", "Restoring", message);
+        }
+        Some(time::text(at))
+    }
+
+    fn review(&mut self) {
+        let Some(review_by) = self.hold.review_by.filter(|_| self.hold.release.is_none()) else {
+            return;
+        };
+        self.next.note(review_by, self.now);
+        if self.now >= review_by {
+            let message =
+                format!("to be reviewed by {review_by}; an officer releases it, or moves reviewBy");
+            if self.was("ReviewDue") != Some("True") {
+                self.tell("ReviewDue", true, &message);
+            }
+            self.conditions
+                .set("ReviewDue", "True", "ReviewByPassed", &message);
+        }
+    }
+
+    fn survey_inquiry(&mut self) {
+        let namespace = &self.hold.meta.key.namespace;
+        let fingerprint = survey_fingerprint(self.world, namespace);
+        if self
+            .survey
+            .is_none_or(|survey| survey.fingerprint != fingerprint)
+        {
+            let labels = self
+                .world
+                .holds_in(namespace)
+                .filter(|hold| hold.release.is_none() && !hold.scope.match_labels.is_empty())
+                .map(|hold| (hold.meta.key.name.clone(), hold.scope.match_labels.clone()))
+                .collect();
+            self.inquiries.push(Inquiry::Survey {
+                namespace: namespace.clone(),
+                fingerprint,
+                labels,
+            });
+        }
+    }
+
+    fn held(&self) -> Option<HeldCount> {
+        let Some(survey) = self.survey.filter(|_| self.hold.release.is_none()) else {
+            return self.hold.status.held.clone();
+        };
+        let counts = if self.hold.scope.match_labels.is_empty() {
+            &survey.counts
+        } else {
+            survey.labelled.get(&self.hold.meta.key.name)?
+        };
+        let mut held = HeldCount {
+            counted_at: Some(time::text(survey.at)),
+            ..HeldCount::default()
+        };
+        let covered = |kind: &SurveyedKind| self.hold.covers_kind(kind.group, kind.kind);
+        for kind in SurveyedKind::ALL.iter().filter(|kind| covered(kind)) {
+            match counts.get(kind).copied().flatten() {
+                Some(0) => {}
+                Some(number) => {
+                    held.objects += number;
+                    held.by_kind.insert(kind.kind.to_owned(), number);
+                }
+                None => held.not_counted.push(kind.kind.to_owned()),
+            }
+        }
+        held.not_counted.extend(self.uncountable());
+        Some(held)
+    }
+
+    /// Kinds that are held and that the operator does not list.
+    fn uncountable(&self) -> BTreeSet<String> {
+        let countable = |name: &str| SurveyedKind::ALL.iter().any(|kind| kind.kind == name);
+        let named = &self.hold.scope.kinds;
+        if named.is_empty() {
+            let secrets = self
+                .hold
+                .covers_kind("", "Secret")
+                .then(|| "Secret".to_owned());
+            secrets
+                .into_iter()
+                .chain(["kinds of other groups".to_owned()])
+                .collect()
+        } else {
+            let names = named.iter().map(|held| held.kind.clone());
+            names.filter(|name| !countable(name)).collect()
+        }
+    }
+
+    fn suspended_count(&self, grants: &[GrantPlan]) -> Option<SuspendedCount> {
+        let hold = self.hold;
+        if !hold.has(HoldEffect::SuspendProcessing) && !hold.has(HoldEffect::SuspendSharing) {
+            return None;
+        }
+        let held = |grant: &&GrantPlan| {
+            let by = |refusal: &Refusal| matches!(refusal, Refusal::Held { hold, .. } if *hold == self.hold.meta.key.to_string());
+            grant.decision.refusals.iter().any(by)
+        };
+        let mut suspended = SuspendedCount {
+            grants: count(grants.iter().filter(held).count()),
+            ..SuspendedCount::default()
+        };
+        if let Some(survey) = self
+            .survey
+            .filter(|_| hold.has(HoldEffect::SuspendProcessing))
+        {
+            let number = |name: &str| {
+                let mut counts = survey.counts.iter();
+                counts
+                    .find(|(kind, _)| kind.kind == name)
+                    .and_then(|(_, number)| *number)
+                    .unwrap_or_default()
+            };
+            suspended.deployments = number("Deployment");
+            suspended.stateful_sets = number("StatefulSet");
+            suspended.daemon_sets = number("DaemonSet");
+            suspended.cron_jobs = number("CronJob");
+            suspended.running_pods = count(survey.pods.iter().filter(|pod| pod.running).count());
+            suspended.writing_pods = writing(survey).take(LISTED_PODS).collect();
+        }
+        Some(suspended)
+    }
+
+    /// What is beyond the API server's reach here, as far as it is known.
+    fn cannot_hold(&self) -> Vec<String> {
+        if self.hold.release.is_some() {
+            return Vec::new();
+        }
+        let namespace = &self.hold.meta.key.namespace;
+        let mut limits = vec![
+            "data that a running application deletes or changes through its own protocol, such as rows of a database".to_owned(),
+            "snapshots, backups and copies outside the cluster".to_owned(),
+        ];
+        if self.hold.has(HoldEffect::FreezeAccess) {
+            limits.push(
+                "access through a node: its own shell, or nodes/proxy, which passes no admission"
+                    .to_owned(),
+            );
+        }
+        let own = |policy: &&crate::model::ObservedPolicy| !policy.is_ours(MANAGER_NETWORK);
+        let talks = self.world.policies_in(namespace).filter(own).count();
+        if self.hold.has(HoldEffect::SuspendProcessing) && talks > 0 {
+            limits.push(format!(
+                "traffic between pods of this namespace that {talks} policies of the tenant's own allow; they add up with default deny"
+            ));
+        }
+        if let Some(survey) = self.survey {
+            let writers = writing(survey).count();
+            if self.hold.has(HoldEffect::PreventAlteration) && writers > 0 {
+                limits.push(format!(
+                    "what {writers} running pods write into claims that they have mounted already"
+                ));
+            }
+            let mirrors = survey.pods.iter().filter(|pod| pod.mirror).count();
+            if self.hold.has(HoldEffect::SuspendProcessing) && mirrors > 0 {
+                limits.push(format!(
+                    "{mirrors} static pods, which a node runs by itself"
+                ));
+            }
+        }
+        limits
+    }
+}
+
+fn writing(survey: &Survey) -> impl Iterator<Item = String> {
+    let writes = survey
+        .pods
+        .iter()
+        .filter(|pod| pod.running && !pod.written_claims.is_empty());
+    writes.map(|pod| pod.name.clone())
+}
+
+/// What a survey is about: the holds of the namespace and what they hold.
+fn survey_fingerprint(world: &World, namespace: &str) -> String {
+    let of = |hold: &Hold| {
+        let effects: Vec<&str> = hold.effects.iter().map(|effect| effect.as_str()).collect();
+        format!("{}:{}", hold.meta.uid, effects.join("+"))
+    };
+    world
+        .holds_in(namespace)
+        .filter(|hold| hold.release.is_none())
+        .map(of)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
