@@ -187,7 +187,7 @@ impl ControlPlane {
         wait_ready("the API server", &client, running).await
     }
 
-    pub(super) async fn another_api_server(&self) -> anyhow::Result<ApiServer> {
+    pub(super) async fn another_api_server(&self, more: &[&str]) -> anyhow::Result<ApiServer> {
         let number = self.servers.fetch_add(1, Ordering::Relaxed) + 1;
         let program = tools::find_async(Tool::ApiServer(self.version)).await?;
         let port = ports::free()?;
@@ -199,8 +199,9 @@ impl ControlPlane {
             .options
             .audit
             .then(|| self.folder.join(format!("audit-{number}.jsonl")));
-        let arguments =
-            flags::api_server(&layout, audit.as_deref(), &self.options.api_server_flags);
+        let mut further = self.options.api_server_flags.clone();
+        further.extend(more.iter().map(|&flag| flag.to_owned()));
+        let arguments = flags::api_server(&layout, audit.as_deref(), &further);
         let log = self.folder.join(format!("kube-apiserver-{number}.log"));
         let process = Process::start("another kube-apiserver", &program, &arguments, &log)?;
         let server = Server {

@@ -237,7 +237,17 @@ impl Cluster {
     /// # Errors
     /// When it does not become ready.
     pub async fn another_api_server(&self) -> anyhow::Result<ApiServer> {
-        self.own("a second API server")?.another_api_server().await
+        self.another_api_server_with(&[]).await
+    }
+
+    /// As [`Cluster::another_api_server`], with further flags.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api_server_with(&self, flags: &[&str]) -> anyhow::Result<ApiServer> {
+        self.own("a second API server")?
+            .another_api_server(flags)
+            .await
     }
 
     /// Kills the controller manager (SIGKILL): no deadline passes, nothing is collected.
