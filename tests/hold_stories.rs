@@ -22,3 +22,5 @@ mod case;
 mod life;
 #[path = "hold_stories/proof.rs"]
 mod proof;
+#[path = "hold_stories/workloads.rs"]
+mod workloads;

@@ -30,6 +30,7 @@
 //! Tests of one file may share a cluster in a `static` `tokio::sync::OnceCell`: nothing drops it, and it ends with the
 //! process all the same.
 
+pub mod agent;
 pub mod appointments;
 pub mod audit;
 pub mod certificates;
