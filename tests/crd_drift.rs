@@ -151,6 +151,7 @@ fn tables_categories_and_scopes_are_as_people_expect() {
     let namespaced = [
         "DataSharingGrant",
         "SharingAcceptance",
+        "ProcessingHold",
         "DataHandlingPosture",
     ];
     for (name, _, definition) in generated() {

@@ -19,6 +19,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{acceptance, baseline, enrolled, grant, namespace, prohibition, vendor, world};
 
+fn hold(namespace: &str, spec: Value, status: Value) -> Value {
+    support::hold(namespace, "case-1", spec, status)
+}
+
 /// The objects of a row, to be changed.
 struct Row {
     namespace: Value,
@@ -180,6 +184,11 @@ fn refusals() -> Vec<(&'static str, Row, Vec<&'static str>)> {
         ("a namespace without its baseline shares nothing",
             row().namespace(json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/baseline": "strict" })), vec!["BaselineMissing"]),
         ("a baseline that cannot be read permits nothing", row().baseline("/spec/grants/maximumDuration", json!("forever")), vec!["BaselineInvalid"]),
+        ("a hold that suspends sharing closes", row().with(hold("acme-prod", json!({ "effects": ["SuspendSharing"] }), json!({}))), vec!["Held"]),
+        ("a hold that suspends processing closes too", row().with(hold("acme-prod", json!({ "effects": ["SuspendProcessing"] }), json!({}))), vec!["Held"]),
+        ("a hold whose effects cannot be read has all of them", row().with(hold("acme-prod", json!({ "effects": ["Newer"] }), json!({}))), vec!["Held"]),
+        ("a decision that cannot be read releases nothing",
+            row().with(hold("acme-prod", json!({ "effects": ["SuspendSharing"] }), json!({ "decisions": [{ "type": "Let go" }] }))), vec!["Held"]),
         ("a prohibition of the vendor closes", row().with(prohibition(json!({ "tenants": ["acme"], "recipients": { "processors": ["datadog"] }, "reason": "x" }))), vec!["Prohibited"]),
         ("a prohibition of a category closes", row().with(prohibition(json!({ "dataCategories": ["InfrastructureTelemetry"], "reason": "x" }))), vec!["Prohibited"]),
         ("a prohibition without any list binds everything", row().with(prohibition(json!({ "reason": "x" }))), vec!["Prohibited"]),
@@ -254,6 +263,8 @@ fn refusals() -> Vec<(&'static str, Row, Vec<&'static str>)> {
         ("a namespace that is not there receives nothing", row().for_sibling(), vec!["RecipientUnknown"]),
         ("another tenant's namespace receives nothing", row().for_sibling().with(enrolled("acme-lake", "globex")).with(acceptance()), vec!["RecipientOtherTenant"]),
         ("a namespace without a tenant receives nothing", row().for_sibling().with(namespace("acme-lake", json!({}))).with(acceptance()), vec!["RecipientOtherTenant"]),
+        ("a hold at the recipient's end closes",
+            row().lake().with(hold("acme-lake", json!({ "effects": ["SuspendSharing"] }), json!({}))), vec!["Held"]),
         ("a sibling that observes is no relay",
             row().for_sibling().with(namespace("acme-lake", json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" }))).with(acceptance()), vec!["RecipientNotInForce"]),
         ("a sibling with a wide policy is no relay",

@@ -264,6 +264,24 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
                 "recipients": { "processors": processors, "namespaces": recipients }
             }))
         });
+    let hold = (
+        select(vec!["acme-prod", "acme-prod", "acme-lake"]),
+        subsequence(
+            vec!["PreventDeletion", "SuspendProcessing", "SuspendSharing", "FreezeAccess"],
+            0..=3,
+        ),
+        select(vec![
+            json!({}),
+            json!({}),
+            json!({ "decisions": [{ "type": "Released", "by": "o", "reason": "r" }] }),
+            json!({ "decisions": [{ "type": "Narrowed", "by": "o", "reason": "r", "effects": ["SuspendSharing"] }] }),
+            json!({ "decisions": [{ "type": "Reversed" }] }),
+        ]),
+    )
+        .prop_map(|(namespace, effects, status)| {
+            let spec = json!({ "matter": "c", "ground": "ComplianceAudit", "reason": "r", "effects": effects });
+            support::hold(namespace, "case-1", spec, status)
+        });
     let wide = Just(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": { "name": "wide", "namespace": "acme-lake", "uid": "wide" },
@@ -273,8 +291,9 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
         proptest::option::weighted(0.8, acceptance),
         proptest::option::weighted(0.25, prohibition),
         proptest::option::weighted(0.15, wide),
+        proptest::option::weighted(0.3, hold),
     )
-        .prop_map(|(a, b, c)| [a, b, c].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect())
 }
 
 fn arb_world() -> impl Strategy<Value = Vec<Value>> {

@@ -584,7 +584,9 @@ fn every_write_on_an_object_that_stands_names_its_uid() {
     for world in [world, drifted] {
         for change in diff(&planned(&world, now()), &world) {
             match change.action {
-                Action::Apply { body } | Action::ReplaceStatus { body } => {
+                Action::Apply { body }
+                | Action::ReplaceStatus { body }
+                | Action::Merge { body } => {
                     assert!(
                         body["metadata"]["uid"]
                             .as_str()

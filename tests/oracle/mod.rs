@@ -137,9 +137,35 @@ impl<'a> Cluster<'a> {
     }
 
     /// Until when the grant's path may be open at this instant; none where it must be closed.
+    /// Whether a hold that nobody released stops sharing or processing there. One without effects stops both.
+    fn is_still(&self, namespace: &str) -> bool {
+        let here = self
+            .all("ProcessingHold")
+            .filter(|hold| text(hold, "/metadata/namespace") == namespace);
+        here.into_iter().any(|hold| {
+            let decided = |what: &str| {
+                let made = list(hold, "/status/decisions");
+                made.into_iter()
+                    .find(|decision| text(decision, "/type") == what)
+            };
+            let lifted = decided("Narrowed")
+                .map(|decision| texts(decision, "/effects"))
+                .unwrap_or_default();
+            let effects = texts(hold, "/spec/effects");
+            let stops = |effect: &str| {
+                (effects.is_empty() || effects.contains(&effect)) && !lifted.contains(&effect)
+            };
+            decided("Released").is_none() && (stops("SuspendSharing") || stops("SuspendProcessing"))
+        })
+    }
+
     pub fn open_until(&self, grant: &Value, now: i64) -> Option<i64> {
         let (spec, namespace) = (grant.get("spec")?, text(grant, "/metadata/namespace"));
         let (tenant, baseline) = self.enforced(namespace)?;
+        let recipient = text(spec, "/recipient/namespace/name");
+        if self.is_still(namespace) || self.is_still(recipient) {
+            return None;
+        }
         let mut until = end(text(spec, "/window/notAfter"));
         let begins = text(spec, "/window/notBefore");
         if (!begins.is_empty() && now < seconds(begins))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub fn world<'a>(objects: impl IntoIterator<Item = &'a Value>) -> World {
     let mut world = World::new(Settings {
         operator_namespace: Some("covenant-system".to_owned()),
+        ..Settings::default()
     });
     for object in objects {
         apply(&mut world, object);
@@ -104,6 +105,15 @@ pub fn acceptance() -> Value {
         }),
     );
     object["metadata"]["namespace"] = json!("acme-lake");
+    object
+}
+
+/// A hold in a namespace, with whatever status officers gave it.
+pub fn hold(namespace: &str, name: &str, spec: Value, status: Value) -> Value {
+    let mut object = ours("ProcessingHold", name, spec);
+    object["metadata"]["namespace"] = json!(namespace);
+    object["metadata"]["uid"] = json!(format!("hold-{namespace}-{name}"));
+    object["status"] = status;
     object
 }
 
