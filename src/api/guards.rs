@@ -3,7 +3,11 @@
 //! May not: interpret them. A test fails when a file of that folder is not listed here.
 
 /// File name and text of every guard file, in the order in which they are printed.
-pub const FILES: [(&str, &str); 7] = [
+pub const FILES: [(&str, &str); 8] = [
+    (
+        "appointments.yaml",
+        include_str!("../../charts/covenant/guards/appointments.yaml"),
+    ),
     (
         "enrolment.yaml",
         include_str!("../../charts/covenant/guards/enrolment.yaml"),

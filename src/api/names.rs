@@ -20,8 +20,18 @@ pub const VERB_ADMINISTER: &str = "administer";
 pub const VERB_REVOKE: &str = "revoke";
 /// Verb to release or narrow a hold, and to take a place among holds that is reserved for officers.
 pub const VERB_RELEASE: &str = "release";
+/// Verb to ask for a token of [`BREAK_GLASS_ACCOUNT`], which ends by itself.
+pub const VERB_BREAK_GLASS: &str = "break-glass";
 /// Verb that nobody is ever given: whoever has it has it by a wildcard, and a wildcard carries no authority.
 pub const VERB_NEVER_GRANTED: &str = "never-granted";
+
+/// ServiceAccount in the operator's namespace with the authority for an emergency. Jobs and Secrets that bound it in time are
+/// called by it and a dash.
+pub const BREAK_GLASS_ACCOUNT: &str = "covenant-break-glass";
+/// Annotation on a break-glass Job: why.
+pub const ANNOTATION_REASON: &str = "privacy.cloudnexus.io/reason";
+/// Annotation on a break-glass Job: who, as the API server knows them.
+pub const ANNOTATION_REQUESTED_BY: &str = "privacy.cloudnexus.io/requested-by";
 
 /// Namespace label that enrols it for a tenant.
 pub const LABEL_TENANT: &str = "privacy.cloudnexus.io/tenant";

@@ -14,7 +14,9 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde_json::json;
 
+use crate::agent::NODE;
 use crate::chart;
 use crate::cluster::Cluster;
 use crate::identity::Identity;
@@ -53,12 +55,24 @@ pub struct Answer {
 }
 
 impl Cluster {
-    /// The identity of the chart's ServiceAccount, which the operator runs as.
+    /// The identity of the chart's ServiceAccount, which the operator runs as. Its token is asked for as a kubelet asks,
+    /// because the guards give one to nobody else; on a cluster that was there before it is impersonated instead.
     ///
     /// # Errors
     /// When the chart is not installed.
     pub async fn operator_identity(&self) -> anyhow::Result<Identity> {
-        self.service_account(chart::NAMESPACE, chart::RELEASE).await
+        let (namespace, name) = (chart::NAMESPACE, chart::RELEASE);
+        if self.etcd().is_err() {
+            let user = format!("system:serviceaccount:{namespace}:{name}");
+            return self
+                .identity_in_group(&user, Some("system:serviceaccounts"))
+                .await;
+        }
+        let user = format!("system:node:{NODE}");
+        let rules = json!([{ "apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"] }]);
+        self.give(&user, "kubelet-tokens", &rules).await?;
+        let kubelet = self.identity_in_group(&user, Some("system:nodes")).await?;
+        self.service_account_as(&kubelet, namespace, name).await
     }
 
     /// Starts the operator and waits until it is ready. `binary` is `env!("CARGO_BIN_EXE_covenant")` in a test.

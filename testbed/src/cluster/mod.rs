@@ -151,6 +151,16 @@ impl Cluster {
     /// # Errors
     /// When there is no such ServiceAccount.
     pub async fn service_account(&self, namespace: &str, name: &str) -> anyhow::Result<Identity> {
+        self.service_account_as(&self.admin, namespace, name).await
+    }
+
+    /// As [`Cluster::service_account`], with a token that somebody else asks for.
+    pub(crate) async fn service_account_as(
+        &self,
+        who: &Identity,
+        namespace: &str,
+        name: &str,
+    ) -> anyhow::Result<Identity> {
         let arguments = [
             "create",
             "token",
@@ -160,7 +170,7 @@ impl Cluster {
             "--duration",
             "2h",
         ];
-        let token = self.admin.kubectl(&arguments).await?.success()?.stdout;
+        let token = who.kubectl(&arguments).await?.success()?.stdout;
         let text = kubeconfig::with_token(&self.original, token.trim());
         let user = format!("system:serviceaccount:{namespace}:{name}");
         let file = self.kubeconfig_file(&format!("{namespace}-{name}"));
