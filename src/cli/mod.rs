@@ -2,9 +2,16 @@
 //!
 //! May not: decide. It reads arguments, files and the clock, and hands them on.
 
+#[cfg(feature = "operator")]
+pub mod break_glass;
+#[cfg(feature = "operator")]
+pub mod connect;
 pub mod crds;
 pub mod explain;
 pub mod files;
+pub mod guards;
+#[cfg(feature = "operator")]
+pub mod hold;
 #[cfg(feature = "operator")]
 pub mod live;
 pub mod plan;
@@ -33,6 +40,14 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Print the CustomResourceDefinitions
     Crds(crds::CrdsArguments),
+    /// Print the guards: what the API server refuses and asks, as ValidatingAdmissionPolicies
+    Guards(guards::GuardsArguments),
+    /// Explain, narrow or release a ProcessingHold
+    #[cfg(feature = "operator")]
+    Hold(hold::HoldArguments),
+    /// In an emergency: a kubeconfig with the authority of Covenant's officers, which ends by itself
+    #[cfg(feature = "operator")]
+    BreakGlass(break_glass::BreakGlassArguments),
 }
 
 /// Runs the command line.
@@ -45,6 +60,11 @@ pub fn run() -> ExitCode {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Crds(arguments) => crds::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Guards(arguments) => guards::run(arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "operator")]
+        Command::Hold(arguments) => hold::run(arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "operator")]
+        Command::BreakGlass(arguments) => break_glass::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -4,6 +4,7 @@
 //! I/O, or know whether a terminal reads it; styles are always there and taken off on the way out.
 
 mod gates;
+mod hold;
 mod reach;
 mod report;
 mod story;
@@ -11,6 +12,11 @@ mod table;
 mod text;
 
 pub use gates::Gate;
+pub use hold::{
+    ConditionReport, EffectReport, HoldDecided, HoldState, HoldStories, HoldStory, LeftOut,
+    Refusals, Refused, decided_at, hold_decided, hold_decided_text, hold_stories,
+    hold_stories_text, hold_story, hold_story_text,
+};
 pub use reach::{Party, PodAt, Probe, Verdict, reach, reach_table};
 pub use report::{
     GrantReport, NamespaceReport, ObjectChange, PlanReport, Reason, Summary, VendorReport, report,
