@@ -226,7 +226,7 @@ pub fn hold_story(object: DynamicObject, refused: Refusals, now: Timestamp) -> H
         ground,
         reason,
         since,
-        review_by: hold.review_by,
+        review_by: hold.review_by.filter(|_| open),
         problems: hold.errors.iter().map(ToString::to_string).collect(),
         covers: words::covers(&hold),
         effects: hold
@@ -363,3 +363,6 @@ fn next(hold: &Hold, state: HoldState, terminating: bool) -> Vec<String> {
     }
     steps
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub fn hold_decided(
     let ended = |effect: HoldEffect| before.has(effect) && !effects.contains(&effect);
     if ended(HoldEffect::PreventDeletion) || ended(HoldEffect::PreventAlteration) {
         next.push(
-            "at once: what it kept can be changed or deleted again by whoever may".to_owned(),
+            "at once: what it kept can be changed or deleted again by whoever may, unless another hold keeps it".to_owned(),
         );
     }
     if ended(HoldEffect::SuspendProcessing) {
@@ -68,7 +68,8 @@ pub fn hold_decided(
     if ended(HoldEffect::EndProcessing) {
         next.push("what was ended comes back as far as its controllers make it anew; losses that were published stay lost".to_owned());
     }
-    if ended(HoldEffect::SuspendSharing) {
+    let closes = [HoldEffect::SuspendSharing, HoldEffect::SuspendProcessing];
+    if closes.into_iter().any(ended) && !closes.iter().any(|effect| effects.contains(effect)) {
         next.push(
             "paths of grants that are still valid open again, once the operator has decided so"
                 .to_owned(),

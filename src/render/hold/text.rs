@@ -33,8 +33,8 @@ pub fn hold_story_text(story: &HoldStory) -> String {
     )];
     lines.push(format!("  Matter   {}", story.matter));
     lines.push(format!(
-        "  Ground   {} ({})",
-        story.ground_words, story.ground
+        "  Ground   {}: {}",
+        story.ground, story.ground_words
     ));
     lines.push(format!("  Reason   {}", story.reason));
     if let Some(since) = story.since {
@@ -66,7 +66,7 @@ pub fn hold_story_text(story: &HoldStory) -> String {
         lines.push(styled("Left out", bold()));
         for left in &story.left_out {
             lines.push(format!("  {}", left.what));
-            lines.push(styled(&format!("    because {}", left.why), faint()));
+            lines.push(styled(&format!("    why: {}", left.why), faint()));
         }
     }
     status(&mut lines, story);
@@ -324,7 +324,7 @@ fn decided(decision: &HoldDecision) -> String {
     match decision.decision {
         HoldDecisionType::Released => decision.restore_after.as_ref().map_or_else(
             || "released".to_owned(),
-            |period| format!("released, disposal and erasure {} later,", period.0),
+            |period| format!("released (disposal and erasure {} later)", period.0),
         ),
         HoldDecisionType::Narrowed => {
             let effects: Vec<&str> = decision

@@ -30,7 +30,7 @@ const BEYOND: [(&str, &str); 5] = [
     ),
 ];
 
-const SHORT_LIVED: &str = "made by the cluster for the moment: nothing is lost with one, and much stands still when one cannot be written";
+const SHORT_LIVED: &str = "the cluster makes them for the moment: nothing is lost with one, and much stands still when one cannot be written";
 
 pub(super) const fn effect(effect: HoldEffect) -> &'static str {
     match effect {
@@ -41,7 +41,7 @@ pub(super) const fn effect(effect: HoldEffect) -> &'static str {
             "nothing that is kept has its data or spec changed, and no new pod mounts a held claim for writing"
         }
         HoldEffect::SuspendProcessing => {
-            "no new pods or Jobs start in the namespace; running pods are cut off the network and kept"
+            "no new pods or Jobs start in the namespace; running pods are cut off the network and kept, and paths of grants close"
         }
         HoldEffect::EndProcessing => {
             "running pods are ended too, after what will be lost was published"
@@ -171,7 +171,7 @@ pub(super) fn left_out(hold: &Hold, decisions: &[HoldDecision]) -> Vec<LeftOut> 
         );
         leave(
             "ReplicaSets without replicas that a Deployment owns".to_owned(),
-            "steps of a Deployment's history, which it clears away by itself",
+            "they are a Deployment's history, which it clears away by itself",
         );
         if !hold.has(HoldEffect::SuspendProcessing) || hold.has(HoldEffect::EndProcessing) {
             leave(
