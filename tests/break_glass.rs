@@ -353,6 +353,26 @@ async fn it_gives_what_an_officer_has_and_ends_by_itself() {
             .starts_with("on-call broke the glass until "),
         "{event}"
     );
+    // And the audit log joins who asked to what was done.
+    let log = cluster.audit().unwrap().all().await.unwrap();
+    let by = |user: &str, resource: &str| {
+        let of = |event: &&testbed::audit::AuditEvent| {
+            event.user() == user && event.resource() == resource && event.code() < 300
+        };
+        log.iter().rfind(of).unwrap().annotations.clone()
+    };
+    let asked = by("on-call", "serviceaccounts");
+    let note = &asked["covenant-appointment-tokens/break-glass"];
+    assert!(
+        note.starts_with("on-call asked for a token of 600 seconds"),
+        "{note}"
+    );
+    let credential = &asked["authentication.kubernetes.io/issued-credential-id"];
+    let done = log
+        .iter()
+        .find(|event| event.user() == ACTS_AS && event.subresource() == "status");
+    let shown = format!("{:?}", done.unwrap());
+    assert!(!credential.is_empty() && done.is_some(), "{shown}");
     // A Secret without data, whose owner is the Job.
     let name = job["metadata"]["name"].as_str().unwrap();
     let secret = admin.get(&["secret", name, "-n", NAMESPACE]).await.unwrap();

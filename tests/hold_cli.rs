@@ -262,7 +262,11 @@ async fn decisions_made_at_once_are_all_on_record_or_told_of_the_release() {
             let arguments = [
                 "hold", "narrow", hold, "-n", ns, "--reason", "r", "--except", kind,
             ];
-            command(&officer, &arguments).spawn().unwrap()
+            command(&officer, &arguments)
+                .stderr(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     for child in crowd {
