@@ -367,12 +367,15 @@ async fn it_gives_what_an_officer_has_and_ends_by_itself() {
         note.starts_with("on-call asked for a token of 600 seconds"),
         "{note}"
     );
-    let credential = &asked["authentication.kubernetes.io/issued-credential-id"];
-    let done = log
-        .iter()
-        .find(|event| event.user() == ACTS_AS && event.subresource() == "status");
-    let shown = format!("{:?}", done.unwrap());
-    assert!(!credential.is_empty() && done.is_some(), "{shown}");
+    let review = glass
+        .kubectl(&["auth", "whoami", "-o", "json"])
+        .await
+        .unwrap();
+    let shown = review.json().unwrap();
+    assert_eq!(
+        shown["status"]["userInfo"]["extra"]["authentication.kubernetes.io/credential-id"][0],
+        asked["authentication.kubernetes.io/issued-credential-id"].as_str()
+    );
     // A Secret without data, whose owner is the Job.
     let name = job["metadata"]["name"].as_str().unwrap();
     let secret = admin.get(&["secret", name, "-n", NAMESPACE]).await.unwrap();
