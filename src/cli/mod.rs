@@ -2,6 +2,8 @@
 //!
 //! May not: decide. It reads arguments, files and the clock, and hands them on.
 
+#[cfg(feature = "operator")]
+pub mod check;
 pub mod crds;
 pub mod explain;
 pub mod files;
@@ -31,6 +33,9 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Tell the story of one object: every gate, every end, what happens next
     Explain(explain::ExplainArguments),
+    /// Check that everything enforcement rests on is there and as it was released
+    #[cfg(feature = "operator")]
+    Check(check::CheckArguments),
     /// Print the CustomResourceDefinitions
     Crds(crds::CrdsArguments),
 }
@@ -44,6 +49,8 @@ pub fn run() -> ExitCode {
         Command::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        #[cfg(feature = "operator")]
+        Command::Check(arguments) => check::run(arguments),
         Command::Crds(arguments) => crds::run(arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
