@@ -60,6 +60,8 @@ async fn main() -> anyhow::Result<()> {
     if wanted("guards") {
         say("\nGuards: a DELETE, beside the same in a namespace that is not enrolled")?;
         guards::measure(arguments.deletes).await?;
+        say("\nHolds: from the 201 to the first refusal")?;
+        guards::measure_lag(arguments.deletes / 4).await?;
     }
     Ok(())
 }
