@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo test fast test-oldest tools bench mutants lint deny fmt crds cluster
+.PHONY: help demo test fast test-oldest tools bench soak mutants lint deny fmt crds cluster
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -23,7 +23,8 @@ test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
 	cargo test --locked --workspace
 
 test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
-	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test guards_bypasses --test operator_smoke
+	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test guards_bypasses --test guards_reach --test operator_smoke
+	COVENANT_KUBERNETES=1.33 cargo test --locked --test hold_stories life
 
 fast: ## The one-minute loop: everything that needs no cluster
 	cargo test --locked --lib --test decision --test timers --test laws --test simulate --test check --test layering --test examples --test cli
@@ -35,6 +36,11 @@ bench: ## Measure calls, revisions, times and memory against raw clients, interl
 	@tools/build 1.36 etcd helm cyclonus
 	@cargo build --release --locked --bin covenant
 	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
+
+soak: ## A million deletes under a hold, with the operator alive, dead and dying, and every weakening of a guard on a cluster
+	@tools/build 1.36 etcd helm cyclonus
+	COVENANT_SOAK=$${COVENANT_SOAK:-1000000} cargo test --release --locked --test soak -- --nocapture
+	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test hold_stories weakening -- --nocapture
 
 mutants: ## Break the decision on purpose, and see every break caught
 	cargo run --quiet --locked -p testbed --bin mutants

@@ -18,6 +18,8 @@ mod stage;
 
 #[path = "hold_stories/case.rs"]
 mod case;
+#[path = "hold_stories/faults.rs"]
+mod faults;
 #[path = "hold_stories/life.rs"]
 mod life;
 #[path = "hold_stories/proof.rs"]

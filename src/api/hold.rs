@@ -325,7 +325,7 @@ pub struct SuspendedCount {
     pub running_pods: i64,
     /// Grants whose paths are closed.
     pub grants: i64,
-    /// Running pods that mount a claim for writing, which no refusal stops.
+    /// Pods from before the hold that mount a claim for writing, which no refusal stops.
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 253)))]
     pub writing_pods: Vec<String>,

@@ -37,7 +37,7 @@ pub use hold::{
 };
 pub use posture::{
     BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus,
-    Finding, OpenPath,
+    Finding, HoldInForce, OpenPath,
 };
 pub use processor::{
     Agreement, AgreementType, ApprovedUse, Assessment, AssessmentOutcome, Certification,

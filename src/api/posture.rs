@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::PolicyReference;
 use super::grant::Direction;
+use super::hold::HoldEffect;
 use super::wire::WhenText;
 
 /// The compiled answer for people. One a namespace, named `current`, written by the operator only.
@@ -30,6 +31,7 @@ use super::wire::WhenText;
     printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
     printcolumn(name = "Open", type_ = "integer", json_path = ".spec.openPathCount"),
+    printcolumn(name = "Holds", type_ = "string", json_path = ".spec.holds[*].name"),
     printcolumn(name = "Next-Change", type_ = "string", json_path = ".spec.nextChangeAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -49,6 +51,10 @@ pub struct DataHandlingPostureSpec {
     #[serde(default)]
     #[schemars(length(max = 500))]
     pub open_paths: Vec<OpenPath>,
+    /// The holds that nobody released, by name.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub holds: Vec<HoldInForce>,
     /// The next instant at which the answer changes by time alone.
     #[serde(default)]
     pub next_change_at: Option<WhenText>,
@@ -60,6 +66,21 @@ pub struct DataHandlingPostureSpec {
     pub findings: Vec<Finding>,
     /// How many findings there are, of which `findings` lists the first 200.
     pub finding_count: i64,
+}
+
+/// A hold in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HoldInForce {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Id of the case.
+    #[schemars(length(max = 64))]
+    pub matter: String,
+    /// What it does.
+    #[schemars(length(max = 6))]
+    pub effects: Vec<HoldEffect>,
 }
 
 /// The baseline that a namespace stands on.

@@ -5,6 +5,8 @@
 #[cfg(feature = "operator")]
 pub mod break_glass;
 #[cfg(feature = "operator")]
+pub mod check;
+#[cfg(feature = "operator")]
 pub mod connect;
 pub mod crds;
 pub mod explain;
@@ -38,6 +40,9 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Tell the story of one object: every gate, every end, what happens next
     Explain(explain::ExplainArguments),
+    /// Check that everything enforcement rests on is there and as it was released
+    #[cfg(feature = "operator")]
+    Check(check::CheckArguments),
     /// Print the CustomResourceDefinitions
     Crds(crds::CrdsArguments),
     /// Print the guards: what the API server refuses and asks, as ValidatingAdmissionPolicies
@@ -59,6 +64,8 @@ pub fn run() -> ExitCode {
         Command::Run(arguments) => run::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        #[cfg(feature = "operator")]
+        Command::Check(arguments) => check::run(arguments),
         Command::Crds(arguments) => crds::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Guards(arguments) => guards::run(arguments).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "operator")]

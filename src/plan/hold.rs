@@ -525,6 +525,9 @@ impl Making<'_> {
             "data that a running application deletes or changes through its own protocol, such as rows of a database".to_owned(),
             "snapshots, backups and copies outside the cluster".to_owned(),
         ];
+        if self.hold.has(HoldEffect::PreventDeletion) {
+            limits.push("custom resources of a kind whose CustomResourceDefinition is deleted: the API server removes them without asking".to_owned());
+        }
         if self.hold.has(HoldEffect::FreezeAccess) {
             limits.push(
                 "access through a node: its own shell, or nodes/proxy, which passes no admission"
@@ -542,7 +545,7 @@ impl Making<'_> {
             let writers = writing(survey).count();
             if self.hold.has(HoldEffect::PreventAlteration) && writers > 0 {
                 limits.push(format!(
-                    "what {writers} running pods write into claims that they have mounted already"
+                    "what {writers} pods that were here before write into the claims that they mount"
                 ));
             }
             let mirrors = survey.pods.iter().filter(|pod| pod.mirror).count();
@@ -560,7 +563,7 @@ fn writing(survey: &Survey) -> impl Iterator<Item = String> {
     let writes = survey
         .pods
         .iter()
-        .filter(|pod| pod.running && !pod.written_claims.is_empty());
+        .filter(|pod| !pod.written_claims.is_empty());
     writes.map(|pod| pod.name.clone())
 }
 

@@ -11,12 +11,15 @@ use super::standing::{Floor, Standing};
 use super::{GrantPlan, PosturePlan, status};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_BASELINE, POSTURE_NAME};
 use crate::api::{
-    BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, OpenPath,
+    BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, HoldInForce,
+    OpenPath,
 };
 use crate::model::{Grant, Kind, ObjectKey, ObservedPolicy, PodProblem, Target, World, time};
 
 /// A posture is read by people; beyond this many paths they read the count.
 const LISTED_PATHS: usize = 500;
+/// As above, for holds; the guards let no more than 16 be unreleased.
+const LISTED_HOLDS: usize = 64;
 /// As above, for findings.
 const LISTED_FINDINGS: usize = 200;
 
@@ -58,6 +61,7 @@ pub(super) fn posture(
         open_path_count: count(open_paths.len()),
         finding_count: count(findings.len()),
         next_change_at: next.map(time::text),
+        holds: holds(world, name),
         open_paths: {
             open_paths.truncate(LISTED_PATHS);
             open_paths
@@ -69,6 +73,18 @@ pub(super) fn posture(
     };
     let status = posture_status(world, name, standing, floor, &spec, policies, now);
     Some(PosturePlan { spec, status })
+}
+
+fn holds(world: &World, name: &str) -> Vec<HoldInForce> {
+    let unreleased = world.holds_in(name).filter(|hold| hold.release.is_none());
+    unreleased
+        .take(LISTED_HOLDS)
+        .map(|hold| HoldInForce {
+            name: hold.meta.key.name.clone(),
+            matter: hold.matter.clone(),
+            effects: hold.effects.iter().copied().collect(),
+        })
+        .collect()
 }
 
 fn open_paths(

@@ -79,7 +79,7 @@ pub(super) fn enforced(
     };
     match world.proof(&hold.meta.uid) {
         Some(proof) if proof.fingerprint == fingerprint => {
-            let mut judged = judge(world, proof, now);
+            let mut judged = judge(world, proof);
             let again = match judged.reason {
                 "NotRefused" | "NotSynced" => Some(AGAIN),
                 "ServerUnreachable" => Some(UNREACHABLE_AGAIN),
@@ -172,7 +172,7 @@ fn fingerprint(world: &World, hold: &Hold) -> String {
     data_encoding::HEXLOWER.encode(digest.finalize().get(..8).unwrap_or_default())
 }
 
-fn judge(world: &World, proof: &Proof, now: Timestamp) -> Enforced {
+fn judge(world: &World, proof: &Proof) -> Enforced {
     let of = |wanted: fn(&CanaryAnswer) -> bool| {
         let servers = proof.answers.iter().filter(|(_, answer)| wanted(answer));
         servers
@@ -209,7 +209,7 @@ fn judge(world: &World, proof: &Proof, now: Timestamp) -> Enforced {
             format!("{server} gave no answer: {said}"),
         );
     }
-    let (refused, servers) = (proof.answers.len(), world.live_servers(now));
+    let (refused, servers) = (proof.answers.len(), world.live_servers());
     if servers == 0 {
         return Enforced::known(
             "Unknown",

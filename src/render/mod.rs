@@ -3,6 +3,7 @@
 //! A view repeats what the World and the plan say, in an order that does not change from run to run. May not: decide, do
 //! I/O, or know whether a terminal reads it; styles are always there and taken off on the way out.
 
+mod checks;
 mod gates;
 mod hold;
 mod reach;
@@ -11,6 +12,7 @@ mod story;
 mod table;
 mod text;
 
+pub use checks::{Check, CheckReport, Finding, checks_text};
 pub use gates::Gate;
 pub use hold::{
     ConditionReport, EffectReport, HoldDecided, HoldState, HoldStories, HoldStory, LeftOut,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testbed::{always, eventually};
 
 use crate::case::{ALL, hold, made};
-use crate::stage::{PATIENCE, condition, in_days, shared};
+use crate::stage::{PATIENCE, Stage, condition, in_days, shared};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sharing_stops_under_a_hold_and_what_is_still_permitted_opens_at_release_with_its_old_end()
@@ -252,4 +252,73 @@ async fn a_hold_tells_what_it_covers_and_says_so_when_it_covers_nothing() {
         .await;
     stage.proven(&tenant.name, "ledgers").await;
     stage.at_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_held_objects_are_counted_in_one_request_a_kind_and_none_of_them_goes() {
+    let stage = Stage::new().await;
+    let tenant = stage.tenant("life-crowd").await;
+    let client = stage.cluster.admin().client().unwrap();
+    let api: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(client, &tenant.name);
+    let create = |number: usize| {
+        let api = api.clone();
+        async move {
+            let object = json!({ "metadata": { "name": format!("ledger-{number}") } });
+            let object = serde_json::from_value(object).unwrap();
+            api.create(&kube::api::PostParams::default(), &object)
+                .await
+                .unwrap();
+        }
+    };
+    futures::StreamExt::collect::<()>(futures::StreamExt::buffer_unordered(
+        futures::stream::iter((0..10_000).map(create)),
+        32,
+    ))
+    .await;
+    let audit = stage.cluster.audit().unwrap();
+    let marker = audit.marker().await.unwrap();
+    stage.holds(&hold(&tenant.name, "case-1", &ALL)).await;
+    stage.proven(&tenant.name, "case-1").await;
+    let held = eventually("they are counted", PATIENCE, || async {
+        let held = stage.get(&["phold", "case-1", "-n", &tenant.name]).await;
+        anyhow::ensure!(
+            held["status"]["held"]["byKind"]["ConfigMap"] == 10_001,
+            "{}",
+            held["status"]
+        );
+        Ok(held)
+    })
+    .await
+    .unwrap();
+    assert!(
+        held.to_string().len() < 8_000,
+        "a status does not grow with what is held"
+    );
+    let operator = stage.cluster.operator_identity().await.unwrap();
+    let lists = audit.since(marker).await.unwrap();
+    let lists = lists.iter().filter(|event| {
+        event.user() == operator.name() && event.verb == "list" && event.resource() == "configmaps"
+    });
+    assert_eq!(lists.count(), 1);
+    let collection = format!("/api/v1/namespaces/{}/configmaps", tenant.name);
+    let request = http::Request::delete(collection).body(Vec::new()).unwrap();
+    let refused = stage
+        .cluster
+        .admin()
+        .client()
+        .unwrap()
+        .request_text(request)
+        .await;
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("[ProcessingHold life-crowd/case-1]")
+    );
+    let left = api
+        .list_metadata(&kube::api::ListParams::default().limit(1))
+        .await
+        .unwrap();
+    assert_eq!(left.metadata.remaining_item_count, Some(10_000));
 }

@@ -9,7 +9,7 @@ use testbed::operator::{Operator, OperatorOptions};
 use testbed::{Cluster, ClusterOptions, Identity, always, eventually};
 
 use crate::case::{ALL, hold};
-use crate::stage::{COVENANT, PATIENCE, Stage, baseline, condition, shared};
+use crate::stage::{COVENANT, PATIENCE, Stage, baseline, condition, in_seconds, shared};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn enforced_is_true_once_the_api_server_refused_a_canary_in_the_holds_name() {
@@ -422,7 +422,7 @@ async fn with_fewer_addresses_than_servers_it_is_unknown_and_says_so() {
     let another = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": { "name": "apiserver-behind-a-load-balancer", "namespace": "kube-system", "labels": { "apiserver.kubernetes.io/identity": "kube-apiserver" } },
-        "spec": { "holderIdentity": "apiserver-behind-a-load-balancer_1", "leaseDurationSeconds": 3600, "renewTime": "2099-01-01T00:00:00.000000Z" }
+        "spec": { "holderIdentity": "apiserver-behind-a-load-balancer_1", "leaseDurationSeconds": 3600, "renewTime": in_seconds(30).replace('Z', ".000000Z") }
     });
     cluster
         .admin()

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use kube::core::DynamicObject;
 
 use super::{ByNamespace, Index, World, reindex, replace, replace_in};
@@ -315,13 +315,14 @@ impl World {
         self.restraints.learned.nudged.contains(uid)
     }
 
-    /// How many API servers say that they are there.
+    /// How many API servers say that they are there. Each renews its Lease every few seconds; one that fell behind the
+    /// others is gone. Compared among themselves, so that no clock but theirs takes part.
     #[must_use]
-    pub fn live_servers(&self, now: Timestamp) -> usize {
-        let fresh = |lease: &&ServerLease| {
-            lease
-                .renewed
-                .is_some_and(|renewed| now.duration_since(renewed) <= AWAY)
+    pub fn live_servers(&self) -> usize {
+        let newest = self.server_leases().filter_map(|lease| lease.renewed).max();
+        let fresh = |lease: &&ServerLease| match (newest, lease.renewed) {
+            (Some(newest), Some(renewed)) => newest.duration_since(renewed) <= AWAY,
+            _ => false,
         };
         self.server_leases().filter(fresh).count()
     }

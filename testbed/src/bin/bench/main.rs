@@ -5,6 +5,7 @@
 mod cold_start;
 mod counts;
 mod echo;
+mod guards;
 mod latency;
 mod memory;
 mod objects;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 /// The parts of the benchmark.
-const PARTS: [&str; 4] = ["counts", "latency", "cold-start", "memory"];
+const PARTS: [&str; 5] = ["counts", "latency", "cold-start", "memory", "guards"];
 
 /// What is measured, and how much of it.
 struct Arguments {
@@ -26,6 +27,7 @@ struct Arguments {
     pairs: usize,
     grants: Vec<usize>,
     counted: usize,
+    deletes: usize,
     only: Option<String>,
 }
 
@@ -55,6 +57,12 @@ async fn main() -> anyhow::Result<()> {
         say("\nMemory: resident size of the operator over the number of open grants")?;
         memory::measure(&arguments.covenant, &arguments.grants).await?;
     }
+    if wanted("guards") {
+        say("\nGuards: a DELETE, beside the same in a namespace that is not enrolled")?;
+        guards::measure(arguments.deletes).await?;
+        say("\nHolds: from the 201 to the first refusal")?;
+        guards::measure_lag(arguments.deletes / 4).await?;
+    }
     Ok(())
 }
 
@@ -66,6 +74,7 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
         pairs: 3,
         grants: vec![500, 1000, 2000, 4000],
         counted: 20,
+        deletes: 400,
         only: None,
     };
     let mut given = std::env::args().skip(1);
@@ -93,6 +102,7 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                 arguments.pairs = 1;
                 arguments.grants = vec![100, 200];
                 arguments.counted = 5;
+                arguments.deletes = 100;
             }
             _ => {
                 say("bench --covenant BINARY [--samples N] [--quick] [--only PART]")?;
