@@ -46,6 +46,7 @@ pub mod names;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod tools;
 pub mod wait;
 
