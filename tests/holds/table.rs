@@ -113,6 +113,16 @@ async fn snapshot(admin: &Caller, namespaces: &[&str]) -> BTreeMap<String, Value
     all
 }
 
+/// Where two guards refuse, an API server names the one that it happened to load first.
+fn either(attempt: &Attempt, cell: String) -> String {
+    let labels = ["take out of its tenant", "disarm"].contains(&attempt.way);
+    if labels && ["Namespace", "covenant-enrolment"].contains(&cell.as_str()) {
+        "Namespace, or covenant-enrolment".to_owned()
+    } else {
+        cell
+    }
+}
+
 async fn who_is_refused(stage: &Stage, text: &mut String) {
     let namespaces = ["table", "table-labels"];
     stage.enrolled("table-other").await;
@@ -156,6 +166,7 @@ async fn who_is_refused(stage: &Stage, text: &mut String) {
         let row: Vec<String> = answers
             .into_iter()
             .map(|answer| cell(&attempt, "matter", &answer.unwrap()))
+            .map(|cell| either(&attempt, cell))
             .collect();
         assert!(
             !row.contains(&"passes".to_owned()),
@@ -197,7 +208,9 @@ async fn what_each_effect_refuses(stage: &Stage, text: &mut String) {
             .await;
         let mut column = Vec::new();
         for mut attempt in attempts::everything(&admin, &namespace).await {
-            attempt.call = attempt.call.dry();
+            if !attempts::connects(&attempt) {
+                attempt.call = attempt.call.dry();
+            }
             let answer = admin.send(&attempt.call).await.unwrap();
             let seen = cell(&attempt, "matter", &answer);
             let seen = if seen == "passes" { "goes on" } else { "refused" };
