@@ -26,15 +26,41 @@ use super::wire::{PeriodText, WhenText, label_map};
     status = "ProcessingHoldStatus",
     derive = "PartialEq",
     doc = "From the moment it is stored, nothing in its scope is deleted or altered by anyone, and what else its effects say. The API server itself refuses, whether or not the operator runs. The spec cannot be changed but for reviewBy; it is narrowed and released by a decision in its status (kubectl covenant hold release), which takes the verb release for the tenant. Deleting an unreleased hold is refused.",
-    printcolumn(name = "Enforced", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforced\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforced\")].reason"),
+    printcolumn(
+        name = "Enforced",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Enforced\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Enforced\")].reason"
+    ),
     printcolumn(name = "Matter", type_ = "string", json_path = ".spec.matter"),
     printcolumn(name = "Ground", type_ = "string", json_path = ".spec.ground"),
-    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.held.objects"),
+    printcolumn(
+        name = "Objects",
+        type_ = "integer",
+        json_path = ".status.held.objects"
+    ),
     printcolumn(name = "Review-By", type_ = "string", json_path = ".spec.reviewBy"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Effects", type_ = "string", json_path = ".spec.effects", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Enforced\")].message", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Effects",
+        type_ = "string",
+        json_path = ".spec.effects",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Enforced\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("self.matter == oldSelf.matter && self.ground == oldSelf.ground && self.reason == oldSelf.reason && self.effects == oldSelf.effects && has(self.scope) == has(oldSelf.scope) && (!has(self.scope) || self.scope == oldSelf.scope) && has(self.slot) == has(oldSelf.slot) && (!has(self.slot) || self.slot == oldSelf.slot) && has(self.endingGrace) == has(oldSelf.endingGrace) && (!has(self.endingGrace) || self.endingGrace == oldSelf.endingGrace)")
@@ -45,7 +71,10 @@ use super::wire::{PeriodText, WhenText, label_map};
     .message("endingGrace belongs to the effect EndProcessing"))]
 pub struct ProcessingHoldSpec {
     /// Identifies the case, such as `CASE-2026-042`. Write an id and no title: tenants can read this.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
+    #[schemars(
+        length(min = 1, max = 64),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    )]
     pub matter: String,
     /// On what ground.
     pub ground: HoldGround,

@@ -90,7 +90,8 @@ impl Call {
     /// Asking only what would happen.
     #[must_use]
     pub fn dry(mut self) -> Self {
-        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path
+            .push(if self.path.contains('?') { '&' } else { '?' });
         self.path.push_str("dryRun=All");
         // A deletion's options are read from its body where it has one.
         if self.body["kind"] == "DeleteOptions" {

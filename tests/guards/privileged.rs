@@ -31,14 +31,24 @@ async fn no_container_is_privileged_or_has_more_than_the_baselines_capabilities(
         if restarts.is_string() {
             init["restartPolicy"] = restarts;
         }
-        pod("privileged", "contained", &json!({ "initContainers": [init] }))
+        pod(
+            "privileged",
+            "contained",
+            &json!({ "initContainers": [init] }),
+        )
     };
     let added = |names: &[&str]| json!({ "capabilities": { "add": names } });
     let host_process = json!({ "windowsOptions": { "hostProcess": true } });
     let refused = [
         ("privileged", context(json!({ "privileged": true }))),
-        ("privileged init", in_init(json!({ "privileged": true }), Value::Null)),
-        ("privileged sidecar", in_init(json!({ "privileged": true }), json!("Always"))),
+        (
+            "privileged init",
+            in_init(json!({ "privileged": true }), Value::Null),
+        ),
+        (
+            "privileged sidecar",
+            in_init(json!({ "privileged": true }), json!("Always")),
+        ),
         ("host process", {
             let mut whole = context(host_process.clone());
             whole["spec"]["hostNetwork"] = json!(true);
@@ -55,11 +65,17 @@ async fn no_container_is_privileged_or_has_more_than_the_baselines_capabilities(
         ("SYS_ADMIN", context(added(&["SYS_ADMIN"]))),
         ("ALL", context(added(&["ALL"]))),
         ("NET_RAW", context(added(&["NET_RAW"]))),
-        ("one bad among good", context(added(&["CHOWN", "NET_ADMIN", "KILL"]))),
+        (
+            "one bad among good",
+            context(added(&["CHOWN", "NET_ADMIN", "KILL"])),
+        ),
         ("an unknown one", context(added(&["NEVER_HEARD_OF"]))),
         ("in small letters", context(added(&["sys_admin"]))),
         ("with its prefix", context(added(&["CAP_SYS_ADMIN"]))),
-        ("of an init container", in_init(added(&["SYS_PTRACE"]), Value::Null)),
+        (
+            "of an init container",
+            in_init(added(&["SYS_PTRACE"]), Value::Null),
+        ),
     ];
     for who in &people {
         for (what, object) in &refused {

@@ -31,20 +31,28 @@ fn slice(namespace: &str, name: &str) -> Value {
 pub fn published(namespace: &str) -> Vec<(&'static str, Value)> {
     let service = |spec: Value| service(namespace, "published", &spec);
     vec![
-        ("externalIPs", service(json!({ "externalIPs": ["203.0.113.7"] }))),
+        (
+            "externalIPs",
+            service(json!({ "externalIPs": ["203.0.113.7"] })),
+        ),
         ("a node port", service(json!({ "type": "NodePort" }))),
         (
             "a node port with the node's address",
             service(json!({ "type": "NodePort", "externalTrafficPolicy": "Cluster" })),
         ),
-        ("a load balancer", service(json!({ "type": "LoadBalancer" }))),
+        (
+            "a load balancer",
+            service(json!({ "type": "LoadBalancer" })),
+        ),
         (
             "a load balancer without node ports",
             service(json!({ "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false })),
         ),
         (
             "externalIPs beside Local",
-            service(json!({ "type": "NodePort", "externalTrafficPolicy": "Local", "externalIPs": ["203.0.113.7"] })),
+            service(
+                json!({ "type": "NodePort", "externalTrafficPolicy": "Local", "externalIPs": ["203.0.113.7"] }),
+            ),
         ),
         ("Endpoints by hand", endpoints(namespace, "published")),
         ("an EndpointSlice by hand", slice(namespace, "published")),
@@ -79,15 +87,21 @@ async fn nobody_but_the_platform_publishes_a_service_past_the_policies() {
     for (name, spec) in [
         ("plain", json!({})),
         ("headless", json!({ "clusterIP": "None" })),
-        ("local", json!({ "type": "NodePort", "externalTrafficPolicy": "Local" })),
-        ("balanced", json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" })),
-        ("named", json!({ "type": "ExternalName", "externalName": "example.com", "selector": null })),
+        (
+            "local",
+            json!({ "type": "NodePort", "externalTrafficPolicy": "Local" }),
+        ),
+        (
+            "balanced",
+            json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" }),
+        ),
+        (
+            "named",
+            json!({ "type": "ExternalName", "externalName": "example.com", "selector": null }),
+        ),
     ] {
         let object = service("publishing", name, &spec);
-        creates(&tenant, &object, false)
-            .await
-            .success()
-            .unwrap();
+        creates(&tenant, &object, false).await.success().unwrap();
     }
     for attacker in attackers(cluster, "publishing").await {
         for (what, object) in published("publishing") {
@@ -96,14 +110,47 @@ async fn nobody_but_the_platform_publishes_a_service_past_the_policies() {
             assert_refused(&attacker, what, &made);
         }
         for (name, what, patch) in [
-            ("plain", "externalIPs later", r#"{"spec":{"externalIPs":["203.0.113.7"]}}"#),
-            ("plain", "a node port later", r#"{"spec":{"type":"NodePort"}}"#),
-            ("plain", "a load balancer later", r#"{"spec":{"type":"LoadBalancer"}}"#),
-            ("local", "Cluster later", r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#),
-            ("balanced", "Cluster later", r#"{"spec":{"externalTrafficPolicy":null}}"#),
-            ("local", "another type", r#"{"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Cluster"}}"#),
+            (
+                "plain",
+                "externalIPs later",
+                r#"{"spec":{"externalIPs":["203.0.113.7"]}}"#,
+            ),
+            (
+                "plain",
+                "a node port later",
+                r#"{"spec":{"type":"NodePort"}}"#,
+            ),
+            (
+                "plain",
+                "a load balancer later",
+                r#"{"spec":{"type":"LoadBalancer"}}"#,
+            ),
+            (
+                "local",
+                "Cluster later",
+                r#"{"spec":{"externalTrafficPolicy":"Cluster"}}"#,
+            ),
+            (
+                "balanced",
+                "Cluster later",
+                r#"{"spec":{"externalTrafficPolicy":null}}"#,
+            ),
+            (
+                "local",
+                "another type",
+                r#"{"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Cluster"}}"#,
+            ),
         ] {
-            let arguments = ["patch", "svc", name, "-n", "publishing", "--type=merge", "-p", patch];
+            let arguments = [
+                "patch",
+                "svc",
+                name,
+                "-n",
+                "publishing",
+                "--type=merge",
+                "-p",
+                patch,
+            ];
             let output = attacker.kubectl(&arguments).await.unwrap();
             assert_refused(&attacker, what, &output);
         }
@@ -125,10 +172,7 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
         "old",
         &json!({ "type": "NodePort", "externalIPs": ["203.0.113.7"] }),
     );
-    creates(&platform, &object, false)
-        .await
-        .success()
-        .unwrap();
+    creates(&platform, &object, false).await.success().unwrap();
     for patch in [
         r#"{"metadata":{"labels":{"team":"x"}}}"#,
         r#"{"spec":{"selector":{"app":"other"}}}"#,
@@ -136,7 +180,16 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
         r#"{"spec":{"externalIPs":null}}"#,
         r#"{"spec":{"externalTrafficPolicy":"Local"}}"#,
     ] {
-        let arguments = ["patch", "svc", "old", "-n", "published", "--type=merge", "-p", patch];
+        let arguments = [
+            "patch",
+            "svc",
+            "old",
+            "-n",
+            "published",
+            "--type=merge",
+            "-p",
+            patch,
+        ];
         tenant.kubectl(&arguments).await.unwrap().success().unwrap();
     }
     // Empty ones lead nowhere.

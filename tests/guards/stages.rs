@@ -58,11 +58,17 @@ async fn in_the_stage_observe_the_guards_warn_and_refuse_nothing() {
         ),
         (
             "go beyond those of the Pod Security Standard",
-            super::privileged::contained("observe", &json!({ "capabilities": { "add": ["NET_ADMIN"] } })),
+            super::privileged::contained(
+                "observe",
+                &json!({ "capabilities": { "add": ["NET_ADMIN"] } }),
+            ),
         ),
     ] {
         let output = tenant
-            .kubectl_with(&["create", "--dry-run=server", "-f", "-"], &object.to_string())
+            .kubectl_with(
+                &["create", "--dry-run=server", "-f", "-"],
+                &object.to_string(),
+            )
             .await
             .unwrap()
             .success()
@@ -72,7 +78,10 @@ async fn in_the_stage_observe_the_guards_warn_and_refuse_nothing() {
     for (what, object) in super::publishing::published("observe") {
         let output = cluster
             .admin()
-            .kubectl_with(&["create", "--dry-run=server", "-f", "-"], &object.to_string())
+            .kubectl_with(
+                &["create", "--dry-run=server", "-f", "-"],
+                &object.to_string(),
+            )
             .await
             .unwrap()
             .success()

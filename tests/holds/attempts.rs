@@ -183,7 +183,10 @@ fn pods(namespace: &str) -> Vec<Attempt> {
             "attach",
             Call::new("POST", by("attach?container=app&stdout=true")),
         ),
-        pod("port-forward", Call::new("POST", by("portforward?ports=80"))),
+        pod(
+            "port-forward",
+            Call::new("POST", by("portforward?ports=80")),
+        ),
         pod("proxy to the pod", Call::new("GET", by("proxy"))),
         attempt(
             "proxy to the Service",

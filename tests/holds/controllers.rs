@@ -226,7 +226,10 @@ async fn what_is_terminating_already_is_not_finished_by_a_status_either() {
         by_status > 3,
         "a status does carry finalizers for some kinds"
     );
-    println!("{by_status} of {} kinds take finalizers by status", kinds.len());
+    println!(
+        "{by_status} of {} kinds take finalizers by status",
+        kinds.len()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,25 +30,44 @@ async fn replaced_by_force_pruned_or_tried_as_a_dry_run_it_stays() {
     changed["data"]["a"] = json!("changed");
     let other = CONFIG_MAP.object("forced", "other").to_string();
     let tries: [(&[&str], String); 6] = [
-        (
-            &["replace", "--force", "-f", "-"],
-            changed.to_string(),
-        ),
+        (&["replace", "--force", "-f", "-"], changed.to_string()),
         (&["apply", "-f", "-"], changed.to_string()),
         (
             &["apply", "-n", "forced", "--prune", "--all", "-f", "-"],
             other,
         ),
         (
-            &["delete", "cm", "evidence", "-n", "forced", "--dry-run=server"],
+            &[
+                "delete",
+                "cm",
+                "evidence",
+                "-n",
+                "forced",
+                "--dry-run=server",
+            ],
             String::new(),
         ),
         (
-            &["delete", "cm", "evidence", "-n", "forced", "--force", "--grace-period=0"],
+            &[
+                "delete",
+                "cm",
+                "evidence",
+                "-n",
+                "forced",
+                "--force",
+                "--grace-period=0",
+            ],
             String::new(),
         ),
         (
-            &["delete", "cm", "--all", "-n", "forced", "--ignore-not-found"],
+            &[
+                "delete",
+                "cm",
+                "--all",
+                "-n",
+                "forced",
+                "--ignore-not-found",
+            ],
             String::new(),
         ),
     ];
@@ -153,22 +172,10 @@ async fn the_spec_of_a_hold_cannot_be_changed_by_any_way_but_for_review_by() {
     // The main resource carries no status, whoever writes it.
     let forged = json!({ "status": { "decisions": [{ "type": "Released", "by": "admin", "reason": "r" }] } });
     passes(&admin, HOLD.merge("spec", "matter", forged)).await;
-    held(
-        &admin,
-        HOLD.delete("spec", "matter"),
-        "spec/matter",
-        "Hold",
-    )
-    .await;
+    held(&admin, HOLD.delete("spec", "matter"), "spec/matter", "Hold").await;
     let metadata = json!({ "metadata": { "labels": { "a": "b" }, "annotations": { "a": "b" }, "finalizers": ["example.com/keep"] } });
     passes(&admin, HOLD.merge("spec", "matter", metadata)).await;
-    held(
-        &admin,
-        HOLD.delete("spec", "matter"),
-        "spec/matter",
-        "Hold",
-    )
-    .await;
+    held(&admin, HOLD.delete("spec", "matter"), "spec/matter", "Hold").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,27 +201,39 @@ async fn nobody_alters_a_spec_by_way_of_an_annotation() {
         .objects("annotated", "kept", &[AUTOSCALER, DEPLOYMENT])
         .await;
     // A second revision, so that there is something to roll back to.
-    let second = json!({ "spec": { "template": { "metadata": { "labels": { "revision": "two" } } } } });
+    let second =
+        json!({ "spec": { "template": { "metadata": { "labels": { "revision": "two" } } } } });
     passes(&admin, DEPLOYMENT.merge("annotated", "kept", second)).await;
-    testbed::eventually("both revisions are there", super::stage::PATIENCE, || async {
-        let sets = admin
-            .send(&Call::new("GET", REPLICA_SET.all("annotated")))
-            .await?;
-        let count = sets.body["items"].as_array().map_or(0, Vec::len);
-        anyhow::ensure!(count == 2, "{count}");
-        anyhow::Ok(())
-    })
+    testbed::eventually(
+        "both revisions are there",
+        super::stage::PATIENCE,
+        || async {
+            let sets = admin
+                .send(&Call::new("GET", REPLICA_SET.all("annotated")))
+                .await?;
+            let count = sets.body["items"].as_array().map_or(0, Vec::len);
+            anyhow::ensure!(count == 2, "{count}");
+            anyhow::Ok(())
+        },
+    )
     .await
     .unwrap();
     stage
-        .holds("annotated", hold("annotated", "matter", &["PreventAlteration"]))
+        .holds(
+            "annotated",
+            hold("annotated", "matter", &["PreventAlteration"]),
+        )
         .await;
     let before = passes(&admin, AUTOSCALER.get("annotated", "kept")).await;
     let old = "/apis/autoscaling/v1/namespaces/annotated/horizontalpodautoscalers/kept";
     for annotation in ["behavior", "metrics"] {
         let value = match annotation {
-            "behavior" => r#"{"ScaleDown":{"StabilizationWindowSeconds":7,"Policies":[{"Type":"Pods","Value":1,"PeriodSeconds":7}]}}"#,
-            _ => r#"[{"type":"Resource","resource":{"name":"memory","targetAverageUtilization":7}}]"#,
+            "behavior" => {
+                r#"{"ScaleDown":{"StabilizationWindowSeconds":7,"Policies":[{"Type":"Pods","Value":1,"PeriodSeconds":7}]}}"#
+            }
+            _ => {
+                r#"[{"type":"Resource","resource":{"name":"memory","targetAverageUtilization":7}}]"#
+            }
         };
         let key = format!("autoscaling.alpha.kubernetes.io/{annotation}");
         let patch = json!({ "metadata": { "annotations": { key: value } } });
@@ -227,7 +246,8 @@ async fn nobody_alters_a_spec_by_way_of_an_annotation() {
     let after = passes(&admin, AUTOSCALER.get("annotated", "kept")).await;
     assert_eq!(before["spec"], after["spec"]);
 
-    let back = json!({ "metadata": { "annotations": { "deprecated.deployment.rollback.to": "1" } } });
+    let back =
+        json!({ "metadata": { "annotations": { "deprecated.deployment.rollback.to": "1" } } });
     let call = DEPLOYMENT.merge("annotated", "kept", back.clone());
     held(&admin, call, "annotated/matter", "PreventAlteration").await;
     // By a status the API server may refuse it or leave it out.
@@ -281,9 +301,7 @@ async fn nobody_passes_a_held_object_off_as_a_derived_one() {
     let stage = stage().await;
     let admin = stage.admin();
     stage.enrolled("derived").await;
-    stage
-        .objects("derived", "kept", &[REPLICA_SET])
-        .await;
+    stage.objects("derived", "kept", &[REPLICA_SET]).await;
     stage
         .holds("derived", hold("derived", "matter", &["PreventDeletion"]))
         .await;
@@ -343,7 +361,9 @@ async fn a_dead_namespace_and_its_labels_stay_however_they_are_written() {
     let stage = stage().await;
     let namespace = "stays";
     stage.enrolled(namespace).await;
-    stage.holds(namespace, hold(namespace, "matter", &FIVE)).await;
+    stage
+        .holds(namespace, hold(namespace, "matter", &FIVE))
+        .await;
     let path = format!("/api/v1/namespaces/{namespace}");
     let (platform, admin) = (stage.platform.caller().unwrap(), stage.admin());
     for labels in [
@@ -373,8 +393,13 @@ async fn a_dead_namespace_and_its_labels_stay_however_they_are_written() {
     // What says nothing about holds goes on.
     let patch = json!({ "metadata": { "labels": { "team": "x" }, "annotations": { "a": "b" } } });
     passes(&platform, Call::new("PATCH", &path).with(MERGE, patch)).await;
-    let stage_label = json!({ "metadata": { "labels": { "privacy.cloudnexus.io/stage": "observe" } } });
-    passes(&platform, Call::new("PATCH", &path).with(MERGE, stage_label)).await;
+    let stage_label =
+        json!({ "metadata": { "labels": { "privacy.cloudnexus.io/stage": "observe" } } });
+    passes(
+        &platform,
+        Call::new("PATCH", &path).with(MERGE, stage_label),
+    )
+    .await;
     let create = CONFIG_MAP.create(namespace, CONFIG_MAP.object(namespace, "in-observe"));
     passes(&admin, create).await;
     // Holds bind in the stage observe as well.

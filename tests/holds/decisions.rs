@@ -21,7 +21,11 @@ async fn decider(stage: &Stage, user: &str, tenants: Option<&[&str]>) -> Caller 
         .await
         .unwrap();
     if let Some(tenants) = tenants {
-        stage.cluster.appoint(user, "release", tenants).await.unwrap();
+        stage
+            .cluster
+            .appoint(user, "release", tenants)
+            .await
+            .unwrap();
     }
     stage
         .cluster
@@ -37,10 +41,10 @@ async fn only_an_officer_of_the_tenant_releases_and_in_their_own_name() {
     let stage = stage().await;
     let namespace = "decided";
     stage.enrolled(namespace).await;
+    stage.objects(namespace, "kept", &[CONFIG_MAP]).await;
     stage
-        .objects(namespace, "kept", &[CONFIG_MAP])
+        .holds(namespace, hold(namespace, "matter", &FIVE))
         .await;
-    stage.holds(namespace, hold(namespace, "matter", &FIVE)).await;
     let tenant = stage.cluster.tenant_admin(namespace).await.unwrap();
     let boss = stage
         .cluster
@@ -78,7 +82,13 @@ async fn only_an_officer_of_the_tenant_releases_and_in_their_own_name() {
         refused(&right, call, "nobody decides in another's name").await;
     }
     let delete = CONFIG_MAP.delete(namespace, "kept");
-    held(&stage.admin(), delete.clone(), "decided/matter", "PreventDeletion").await;
+    held(
+        &stage.admin(),
+        delete.clone(),
+        "decided/matter",
+        "PreventDeletion",
+    )
+    .await;
     passes(&right, release(&right)).await;
     stage.lets_go(namespace, "matter").await;
     passes(&stage.admin(), delete).await;
@@ -90,7 +100,9 @@ async fn a_decision_stands_once_made_and_the_rest_of_the_status_is_not_peoples()
     let (admin, officer) = (stage.admin(), stage.officer.caller().unwrap());
     let namespace = "stands";
     stage.enrolled(namespace).await;
-    stage.holds(namespace, hold(namespace, "matter", &FIVE)).await;
+    stage
+        .holds(namespace, hold(namespace, "matter", &FIVE))
+        .await;
     let first = narrowed(&["FreezeAccess"], Value::Null);
     let second = narrowed(&[], json!([{ "kind": "Secret" }]));
     let decide = |decisions: Value| decision_call(namespace, "matter", &decisions);
@@ -133,7 +145,9 @@ async fn a_decision_stands_once_made_and_the_rest_of_the_status_is_not_peoples()
             let answer = who.send(&call).await.unwrap();
             let same = answer.is_success() && status["effects"] == json!([]);
             assert!(
-                same || answer.message().contains("only decisions are written by people"),
+                same || answer
+                    .message()
+                    .contains("only decisions are written by people"),
                 "{status} {answer:?}"
             );
         }
@@ -146,7 +160,12 @@ async fn a_decision_stands_once_made_and_the_rest_of_the_status_is_not_peoples()
     }
     // What was found is the operator's to write, and decisions are not.
     let operator = stage.operator.caller().unwrap();
-    let found = HOLD.merge_by("status", namespace, "matter", json!({ "status": forged[3] }));
+    let found = HOLD.merge_by(
+        "status",
+        namespace,
+        "matter",
+        json!({ "status": forged[3] }),
+    );
     passes(&operator, found).await;
     let apply = json!({
         "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "ProcessingHold", "metadata": { "name": "matter" },
@@ -166,7 +185,10 @@ async fn a_decision_stands_once_made_and_the_rest_of_the_status_is_not_peoples()
         json!({ "type": "Narrowed", "by": "officer", "reason": "r" }),
         json!({ "type": "Narrowed", "by": "officer", "reason": "r", "effects": ["FreezeAccess"], "restoreAfter": "P1D" }),
     ] {
-        let answer = officer.send(&decide(json!([first, second, bad]))).await.unwrap();
+        let answer = officer
+            .send(&decide(json!([first, second, bad])))
+            .await
+            .unwrap();
         assert_eq!(answer.code, 422, "{bad} {answer:?}");
     }
     passes(&officer, decide(json!([first, second, released]))).await;
@@ -285,7 +307,9 @@ async fn the_record_of_a_released_hold_is_kept_by_another_hold() {
     let admin = stage.admin();
     let namespace = "records";
     stage.enrolled(namespace).await;
-    stage.holds(namespace, hold(namespace, "first", &FIVE)).await;
+    stage
+        .holds(namespace, hold(namespace, "first", &FIVE))
+        .await;
     stage
         .decides(namespace, "first", decision("Released", "officer"))
         .await;
@@ -296,11 +320,21 @@ async fn the_record_of_a_released_hold_is_kept_by_another_hold() {
         "type": "Restored", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     }] } });
     let operator = stage.operator.caller().unwrap();
-    passes(&operator, HOLD.merge_by("status", namespace, "first", restored)).await;
+    passes(
+        &operator,
+        HOLD.merge_by("status", namespace, "first", restored),
+    )
+    .await;
     let delete = HOLD.delete(namespace, "first");
     held(&admin, delete.clone(), "records/second", "PreventDeletion").await;
     // One that is not released is kept by itself alone, and says so in its own name.
-    held(&admin, HOLD.delete(namespace, "second"), "records/second", "Hold").await;
+    held(
+        &admin,
+        HOLD.delete(namespace, "second"),
+        "records/second",
+        "Hold",
+    )
+    .await;
     stage
         .decides(namespace, "second", decision("Released", "officer"))
         .await;

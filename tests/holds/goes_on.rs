@@ -50,7 +50,10 @@ async fn under_all_effects_reading_statuses_notes_and_bookkeeping_go_on() {
     assert!(!matches!(answer.code, 403 | 422), "{answer:?}");
 
     for (kind, status) in [
-        (DEPLOYMENT, json!({ "observedGeneration": 7, "replicas": 0 })),
+        (
+            DEPLOYMENT,
+            json!({ "observedGeneration": 7, "replicas": 0 }),
+        ),
         (POD, json!({ "message": "tended" })),
         (CLAIM, json!({ "phase": "Bound" })),
         (JOB, json!({ "ready": 0 })),
@@ -163,7 +166,11 @@ async fn what_is_short_lived_comes_and_goes() {
             json!({ "spec": { "holderIdentity": "b" } }),
         ),
         (
-            kind("EndpointSlice", "/apis/discovery.k8s.io/v1", "endpointslices"),
+            kind(
+                "EndpointSlice",
+                "/apis/discovery.k8s.io/v1",
+                "endpointslices",
+            ),
             json!({ "addressType": "IPv4", "endpoints": [] }),
             json!({ "ports": [{ "port": 80 }] }),
         ),

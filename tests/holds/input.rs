@@ -15,15 +15,26 @@ async fn a_hold_that_says_nothing_or_nonsense_is_refused() {
     let labels: serde_json::Map<String, Value> = (0..10_000)
         .map(|n| (format!("label-{n}"), json!("x")))
         .collect();
-    let many: Vec<Value> = (0..33).map(|n| json!({ "kind": format!("K{n}") })).collect();
+    let many: Vec<Value> = (0..33)
+        .map(|n| json!({ "kind": format!("K{n}") }))
+        .collect();
     for (change, words) in [
         (json!({ "effects": [] }), "effects"),
         (json!({ "effects": null }), "effects"),
         (json!({ "effects": ["preventDeletion"] }), "preventDeletion"),
-        (json!({ "effects": ["PreventDeletion", "PreventDeletion"] }), "Duplicate"),
+        (
+            json!({ "effects": ["PreventDeletion", "PreventDeletion"] }),
+            "Duplicate",
+        ),
         (json!({ "effects": ["Everything"] }), "Everything"),
-        (json!({ "effects": ["EndProcessing"] }), "EndProcessing needs SuspendProcessing"),
-        (json!({ "endingGrace": "PT1M" }), "endingGrace belongs to the effect EndProcessing"),
+        (
+            json!({ "effects": ["EndProcessing"] }),
+            "EndProcessing needs SuspendProcessing",
+        ),
+        (
+            json!({ "endingGrace": "PT1M" }),
+            "endingGrace belongs to the effect EndProcessing",
+        ),
         (json!({ "ground": "Whatever" }), "ground"),
         (json!({ "ground": null }), "ground"),
         (json!({ "matter": "" }), "matter"),
@@ -35,8 +46,14 @@ async fn a_hold_that_says_nothing_or_nonsense_is_refused() {
         (json!({ "slot": 17 }), "slot"),
         (json!({ "scope": { "matchLabels": labels } }), "matchLabels"),
         (json!({ "scope": { "kinds": many } }), "kinds"),
-        (json!({ "scope": { "kinds": [{ "kind": "configmaps" }] } }), "kind"),
-        (json!({ "scope": { "kinds": [{ "apiGroup": "apps" }] } }), "kind"),
+        (
+            json!({ "scope": { "kinds": [{ "kind": "configmaps" }] } }),
+            "kind",
+        ),
+        (
+            json!({ "scope": { "kinds": [{ "apiGroup": "apps" }] } }),
+            "kind",
+        ),
         (
             json!({ "scope": { "kinds": [{ "kind": "Secret" }], "exceptKinds": [{ "kind": "Secret", "apiGroup": "" }] } }),
             "the same kind is in kinds and in exceptKinds",
@@ -49,7 +66,10 @@ async fn a_hold_that_says_nothing_or_nonsense_is_refused() {
         let answer = admin.send(&HOLD.create(namespace, bad)).await.unwrap();
         assert_eq!(answer.code, 422, "{words}: {answer:?}");
         assert!(answer.message().contains(words), "{words}: {answer:?}");
-        assert!(answer.message().len() < 20_000, "{words}: a refusal that long");
+        assert!(
+            answer.message().len() < 20_000,
+            "{words}: a refusal that long"
+        );
     }
     // Nothing said is everything: the stricter reading.
     let empty = scoped(namespace, "empty", &["PreventDeletion"], json!({}));
@@ -66,7 +86,8 @@ async fn a_hold_is_taken_only_where_something_enforces_it() {
     stage.labelled("stranger", json!({ "team": "any" })).await;
     let labels = json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/holds": "disarmed" });
     stage.labelled("takes-none", labels).await;
-    let labels = json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" });
+    let labels =
+        json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" });
     stage.labelled("observes", labels).await;
     for who in [
         stage.admin(),

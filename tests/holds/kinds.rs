@@ -141,15 +141,25 @@ impl Kind {
             "ServiceAccount" => json!({ "automountServiceAccountToken": false }),
             "PersistentVolumeClaim" => json!({ "spec": { "volumeName": "changed" } }),
             "Deployment" => json!({ "spec": { "paused": true } }),
-            "StatefulSet" | "DaemonSet" | "ReplicaSet" => json!({ "spec": { "minReadySeconds": 7 } }),
+            "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
+                json!({ "spec": { "minReadySeconds": 7 } })
+            }
             "CronJob" => json!({ "spec": { "schedule": "1 1 1 1 *" } }),
             "Job" => json!({ "spec": { "parallelism": 2 } }),
-            "Role" => json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }] }),
+            "Role" => {
+                json!({ "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["get"] }] })
+            }
             "RoleBinding" => json!({ "subjects": [subject("changed")] }),
             "Ingress" => json!({ "spec": { "ingressClassName": "changed" } }),
-            "NetworkPolicy" => json!({ "spec": { "podSelector": { "matchLabels": { "a": "b" } } } }),
-            "ResourceQuota" => json!({ "spec": { "hard": { "count/leases.coordination.k8s.io": "7" } } }),
-            "LimitRange" => json!({ "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "7Gi" } }] } }),
+            "NetworkPolicy" => {
+                json!({ "spec": { "podSelector": { "matchLabels": { "a": "b" } } } })
+            }
+            "ResourceQuota" => {
+                json!({ "spec": { "hard": { "count/leases.coordination.k8s.io": "7" } } })
+            }
+            "LimitRange" => {
+                json!({ "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "7Gi" } }] } })
+            }
             "HorizontalPodAutoscaler" => json!({ "spec": { "maxReplicas": 7 } }),
             "Gadget" => json!({ "spec": { "a": "changed" } }),
             "DataSharingGrant" => json!({ "spec": { "revoked": { "reason": "changed" } } }),
@@ -206,15 +216,23 @@ fn content(kind: &str, name: &str) -> Value {
         "Job" => {
             json!({ "spec": { "suspend": true, "parallelism": 1, "template": job_template } })
         }
-        "Role" => json!({ "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] }] }),
+        "Role" => {
+            json!({ "rules": [{ "apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"] }] })
+        }
         "RoleBinding" => json!({
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
             "subjects": [subject("somebody")],
         }),
-        "Ingress" => json!({ "spec": { "defaultBackend": { "service": { "name": name, "port": { "number": 80 } } } } }),
+        "Ingress" => {
+            json!({ "spec": { "defaultBackend": { "service": { "name": name, "port": { "number": 80 } } } } })
+        }
         "NetworkPolicy" => json!({ "spec": { "podSelector": {} } }),
-        "ResourceQuota" => json!({ "spec": { "hard": { "count/leases.coordination.k8s.io": "9" } } }),
-        "LimitRange" => json!({ "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "9Gi" } }] } }),
+        "ResourceQuota" => {
+            json!({ "spec": { "hard": { "count/leases.coordination.k8s.io": "9" } } })
+        }
+        "LimitRange" => {
+            json!({ "spec": { "limits": [{ "type": "PersistentVolumeClaim", "max": { "storage": "9Gi" } }] } })
+        }
         "HorizontalPodAutoscaler" => json!({ "spec": {
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name }, "maxReplicas": 9,
         } }),

@@ -47,7 +47,9 @@ async fn no_path_opens_while_sharing_is_suspended_and_those_there_are_can_go() {
     path_and_timer(&operator, namespace, "closed-by-time", 6).await;
     path_and_timer(&operator, namespace, "widened", 3600).await;
     let effects = super::stage::FIVE;
-    stage.holds(namespace, hold(namespace, "matter", &effects)).await;
+    stage
+        .holds(namespace, hold(namespace, "matter", &effects))
+        .await;
 
     let path = POLICY.create(namespace, ours(namespace, "new", "path"));
     held(&operator, path, "sharing/matter", "SuspendSharing").await;
@@ -62,20 +64,25 @@ async fn no_path_opens_while_sharing_is_suspended_and_those_there_are_can_go() {
     passes(&operator, POLICY.delete(namespace, "floor")).await;
 
     passes(&operator, POLICY.delete(namespace, "closed-by-hand")).await;
-    let background = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background" });
+    let background =
+        json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background" });
     let delete = JOB
         .delete(namespace, "closed-by-hand")
         .with(testbed::raw::JSON, background);
     passes(&operator, delete).await;
     let gone = [JOB, POLICY].map(|kind| kind.get(namespace, "closed-by-time"));
     let admin = stage.admin();
-    eventually("a path closes by its timer under a hold", PATIENCE, || async {
-        for call in &gone {
-            let code = admin.send(call).await?.code;
-            anyhow::ensure!(code == 404, "{call:?} {code}");
-        }
-        anyhow::Ok(())
-    })
+    eventually(
+        "a path closes by its timer under a hold",
+        PATIENCE,
+        || async {
+            for call in &gone {
+                let code = admin.send(call).await?.code;
+                anyhow::ensure!(code == 404, "{call:?} {code}");
+            }
+            anyhow::Ok(())
+        },
+    )
     .await
     .unwrap();
 }
@@ -108,8 +115,17 @@ async fn no_policy_of_a_tenant_lets_suspended_pods_talk_whatever_part_it_claims_
         .holds(namespace, hold(namespace, "matter", &["SuspendProcessing"]))
         .await;
     for who in &people {
-        for part in [None, Some("baseline"), Some("path"), Some("timer"), Some("x")] {
-            let labels = part.map_or(json!({}), |part| json!({ "privacy.cloudnexus.io/part": part }));
+        for part in [
+            None,
+            Some("baseline"),
+            Some("path"),
+            Some("timer"),
+            Some("x"),
+        ] {
+            let labels = part.map_or(
+                json!({}),
+                |part| json!({ "privacy.cloudnexus.io/part": part }),
+            );
             let new = POLICY.create(namespace, talks("new", labels.clone()));
             held(who, new, "silent/matter", "SuspendProcessing").await;
             let change = json!({ "metadata": { "labels": labels }, "spec": talks("quiet", json!({}))["spec"] });

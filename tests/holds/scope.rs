@@ -46,8 +46,13 @@ fn writer(namespace: &str, read_only: bool) -> Call {
 }
 
 fn scale(kind: &Kind, namespace: &str) -> Call {
-    kind.merge_by("scale", namespace, "kept", json!({ "spec": { "replicas": 2 } }))
-        .dry()
+    kind.merge_by(
+        "scale",
+        namespace,
+        "kept",
+        json!({ "spec": { "replicas": 2 } }),
+    )
+    .dry()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +72,13 @@ async fn kinds_that_are_left_out_go_on_and_all_others_are_held() {
     for kind in [SECRET, REPLICA_SET, CLAIM] {
         leaves_alone(&admin, namespace, &kind).await;
     }
-    held(&admin, scale(&DEPLOYMENT, namespace), "except/matter", "PreventAlteration").await;
+    held(
+        &admin,
+        scale(&DEPLOYMENT, namespace),
+        "except/matter",
+        "PreventAlteration",
+    )
+    .await;
     passes(&admin, scale(&REPLICA_SET, namespace)).await;
     passes(&admin, writer(namespace, false)).await;
 }
@@ -82,7 +93,14 @@ async fn a_hold_by_kinds_leaves_other_kinds_alone() {
         { "kind": "Pod" }, { "kind": "ServiceAccount" },
     ] });
     let kinds = [
-        CONFIG_MAP, SECRET, DEPLOYMENT, REPLICA_SET, CLAIM, GADGET, POD, SERVICE_ACCOUNT,
+        CONFIG_MAP,
+        SECRET,
+        DEPLOYMENT,
+        REPLICA_SET,
+        CLAIM,
+        GADGET,
+        POD,
+        SERVICE_ACCOUNT,
     ];
     under(stage, namespace, &KEEPS, scope, &kinds).await;
     // A pod that is named is no derived one.
@@ -92,20 +110,39 @@ async fn a_hold_by_kinds_leaves_other_kinds_alone() {
     for kind in [SECRET, REPLICA_SET, CLAIM] {
         leaves_alone(&admin, namespace, &kind).await;
     }
-    held(&admin, evict(namespace), "by-kinds/matter", "PreventDeletion").await;
+    held(
+        &admin,
+        evict(namespace),
+        "by-kinds/matter",
+        "PreventDeletion",
+    )
+    .await;
     for kind in [DEPLOYMENT, GADGET] {
-        held(&admin, scale(&kind, namespace), "by-kinds/matter", "PreventAlteration").await;
+        held(
+            &admin,
+            scale(&kind, namespace),
+            "by-kinds/matter",
+            "PreventAlteration",
+        )
+        .await;
     }
     passes(&admin, scale(&REPLICA_SET, namespace)).await;
     passes(&admin, writer(namespace, false)).await;
-    let token = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
+    let token =
+        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
     let path = format!("{}/token", SERVICE_ACCOUNT.one(namespace, "kept"));
     passes(&admin, Call::new("POST", path).with(JSON, token)).await;
 
     let namespace = "by-claims";
     let scope = json!({ "kinds": [{ "kind": "PersistentVolumeClaim", "apiGroup": "" }] });
     under(stage, namespace, &KEEPS, scope, &[CLAIM, POD]).await;
-    held(&admin, writer(namespace, false), "by-claims/matter", "PreventAlteration").await;
+    held(
+        &admin,
+        writer(namespace, false),
+        "by-claims/matter",
+        "PreventAlteration",
+    )
+    .await;
     passes(&admin, writer(namespace, true)).await;
     passes(&admin, evict(namespace)).await;
     leaves_alone(&admin, namespace, &POD).await;
@@ -146,8 +183,20 @@ async fn a_hold_by_labels_leaves_other_objects_alone_and_counts_what_shows_none(
     }
     // The Deployment lacks a label, which its scale does not show; nor does an eviction.
     leaves_alone(&admin, namespace, &DEPLOYMENT).await;
-    held(&admin, scale(&DEPLOYMENT, namespace), "by-labels/matter", "PreventAlteration").await;
-    held(&admin, evict(namespace), "by-labels/matter", "PreventDeletion").await;
+    held(
+        &admin,
+        scale(&DEPLOYMENT, namespace),
+        "by-labels/matter",
+        "PreventAlteration",
+    )
+    .await;
+    held(
+        &admin,
+        evict(namespace),
+        "by-labels/matter",
+        "PreventDeletion",
+    )
+    .await;
     // The autoscaler goes on, and where nothing is kept from alteration so does everybody.
     let autoscaler = stage.controller("horizontal-pod-autoscaler");
     let replicas = |namespace: &str| {
@@ -173,7 +222,11 @@ async fn a_narrowing_lifts_what_it_says_and_nothing_else() {
     let namespace = "narrowed";
     stage.enrolled(namespace).await;
     stage
-        .objects(namespace, "kept", &[CONFIG_MAP, SECRET, CLAIM, POD, DEPLOYMENT])
+        .objects(
+            namespace,
+            "kept",
+            &[CONFIG_MAP, SECRET, CLAIM, POD, DEPLOYMENT],
+        )
         .await;
     stage
         .holds(namespace, hold(namespace, "matter", &FIVE))
@@ -188,8 +241,14 @@ async fn a_narrowing_lifts_what_it_says_and_nothing_else() {
     let officer = stage.officer.caller().unwrap();
     for (effects, except) in [
         (&["FreezeAccess"][..], Value::Null),
-        (&[], json!([{ "kind": "Secret" }, { "kind": "Deployment", "apiGroup": "apps" }])),
-        (&["SuspendProcessing", "SuspendSharing"], json!([{ "kind": "PersistentVolumeClaim" }])),
+        (
+            &[],
+            json!([{ "kind": "Secret" }, { "kind": "Deployment", "apiGroup": "apps" }]),
+        ),
+        (
+            &["SuspendProcessing", "SuspendSharing"],
+            json!([{ "kind": "PersistentVolumeClaim" }]),
+        ),
         (&["PreventAlteration"], Value::Null),
         (&["PreventDeletion"], Value::Null),
     ] {
@@ -240,7 +299,14 @@ async fn objects_that_lack_fields_or_are_huge_are_held_like_others_and_can_be_te
     let admin = stage.admin();
     let namespace = "bare";
     let kinds = [
-        CONFIG_MAP, SECRET, SERVICE_ACCOUNT, GADGET, POLICY, JOB, DEPLOYMENT, POD,
+        CONFIG_MAP,
+        SECRET,
+        SERVICE_ACCOUNT,
+        GADGET,
+        POLICY,
+        JOB,
+        DEPLOYMENT,
+        POD,
     ];
     stage.enrolled(namespace).await;
     let mut names = Vec::new();

@@ -94,11 +94,7 @@ impl Stage {
     pub async fn objects(&self, namespace: &str, name: &str, kinds: &[Kind]) {
         let admin = self.admin();
         for kind in kinds {
-            passes(
-                &admin,
-                kind.create(namespace, kind.object(namespace, name)),
-            )
-            .await;
+            passes(&admin, kind.create(namespace, kind.object(namespace, name))).await;
         }
     }
 
@@ -231,7 +227,9 @@ pub fn was_held(who: &Caller, call: &Call, answer: &Answer, hold: &str, effect: 
     );
     assert_eq!(answer.code, 403, "{seen}");
     assert!(
-        answer.message().contains(&format!("[ProcessingHold {hold}]")),
+        answer
+            .message()
+            .contains(&format!("[ProcessingHold {hold}]")),
         "not in the name of {hold}: {seen}"
     );
     assert_eq!(effect_of(answer.message()), effect, "{seen}");

@@ -132,9 +132,7 @@ async fn who_is_refused(stage: &Stage, text: &mut String) {
     let people = everybody(stage, &namespaces).await;
     let admin = stage.admin();
     attempts::scene(stage, "table").await;
-    stage
-        .objects("table-labels", "kept", &kinds::ALL)
-        .await;
+    stage.objects("table-labels", "kept", &kinds::ALL).await;
     let labelled = |mut hold: Value| {
         hold["metadata"]["labels"] = json!({ "test": "matter" });
         hold
@@ -213,7 +211,11 @@ async fn what_each_effect_refuses(stage: &Stage, text: &mut String) {
             }
             let answer = admin.send(&attempt.call).await.unwrap();
             let seen = cell(&attempt, "matter", &answer);
-            let seen = if seen == "passes" { "goes on" } else { "refused" };
+            let seen = if seen == "passes" {
+                "goes on"
+            } else {
+                "refused"
+            };
             column.push((attempt, seen.to_owned()));
         }
         columns.push(column);

@@ -80,7 +80,12 @@ async fn a_volume_behind_a_held_claim_is_neither_deleted_nor_set_back_nor_unlabe
         "spec": { "persistentVolumeReclaimPolicy": "Delete" },
     });
     let strip = json!({ "metadata": { "finalizers": null } });
-    refused(&operator, Call::new("DELETE", path("held")), "cannot delete").await;
+    refused(
+        &operator,
+        Call::new("DELETE", path("held")),
+        "cannot delete",
+    )
+    .await;
     for name in ["held", "leaving"] {
         passes(&operator, merge(path(name), back.clone())).await;
         admin.send(&Call::new("DELETE", path(name))).await.unwrap();
