@@ -16,6 +16,10 @@ mod kinds;
 mod network;
 #[path = "guards/pods.rs"]
 mod pods;
+#[path = "guards/privileged.rs"]
+mod privileged;
+#[path = "guards/publishing.rs"]
+mod publishing;
 #[path = "guards/stage.rs"]
 mod stage;
 #[path = "guards/stages.rs"]

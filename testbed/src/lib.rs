@@ -47,6 +47,7 @@ pub mod names;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod tools;
 pub mod wait;
 

@@ -51,6 +51,43 @@ async fn in_the_stage_observe_the_guards_warn_and_refuse_nothing() {
         output.stderr.contains("network policies do not apply"),
         "{output}"
     );
+    for (words, object) in [
+        (
+            "is privileged",
+            super::privileged::contained("observe", &json!({ "privileged": true })),
+        ),
+        (
+            "go beyond those of the Pod Security Standard",
+            super::privileged::contained(
+                "observe",
+                &json!({ "capabilities": { "add": ["NET_ADMIN"] } }),
+            ),
+        ),
+    ] {
+        let output = tenant
+            .kubectl_with(
+                &["create", "--dry-run=server", "-f", "-"],
+                &object.to_string(),
+            )
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+        assert!(output.stderr.contains(words), "{output}");
+    }
+    for (what, object) in super::publishing::published("observe") {
+        let output = cluster
+            .admin()
+            .kubectl_with(
+                &["create", "--dry-run=server", "-f", "-"],
+                &object.to_string(),
+            )
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+        assert!(output.stderr.contains("Warning"), "{what}: {output}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
