@@ -23,7 +23,7 @@ test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
 	cargo test --locked --workspace
 
 test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
-	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test guards_bypasses --test guards_reach --test operator_smoke
+	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test guards_bypasses --test guards_reach --test holds --test operator_smoke
 	COVENANT_KUBERNETES=1.33 cargo test --locked --test hold_stories life
 
 fast: ## The one-minute loop: everything that needs no cluster
