@@ -70,6 +70,24 @@ async fn creates(who: &Identity, object: &Value, dry: bool) -> Output {
         .unwrap()
 }
 
+/// Says by hand that a load balancer has this address.
+async fn balances(who: &Identity, namespace: &str, name: &str, address: &str) -> Output {
+    let status = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": address }] } } });
+    let status = status.to_string();
+    let arguments = [
+        "patch",
+        "svc",
+        name,
+        "-n",
+        namespace,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &status,
+    ];
+    who.kubectl(&arguments).await.unwrap()
+}
+
 async fn attackers(cluster: &Cluster, namespace: &str) -> Vec<Identity> {
     vec![
         cluster.tenant_admin(namespace).await.unwrap(),
@@ -155,6 +173,15 @@ async fn nobody_but_the_platform_publishes_a_service_past_the_policies() {
             assert_refused(&attacker, what, &output);
         }
     }
+    for attacker in [
+        &tenant,
+        &cluster.namespace_cluster_admin("publishing").await.unwrap(),
+    ] {
+        for name in ["plain", "local", "balanced"] {
+            let output = balances(attacker, "publishing", name, "203.0.113.7").await;
+            assert_refused(attacker, "the address of a load balancer", &output);
+        }
+    }
     for (what, object) in published("publishing") {
         let output = creates(&platform, &object, true).await;
         let rbac = output.stderr.contains(" cannot ");
@@ -191,6 +218,38 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
             patch,
         ];
         tenant.kubectl(&arguments).await.unwrap().success().unwrap();
+    }
+    // A load balancer's controller writes the status of every Service; in a namespace alone nobody does.
+    let balanced = service(
+        "published",
+        "balanced",
+        &json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local" }),
+    );
+    creates(&tenant, &balanced, false).await.success().unwrap();
+    let verbs = json!([{ "apiGroups": [""], "resources": ["services", "services/status"], "verbs": ["get", "patch"] }]);
+    cluster.give("balancer", "balancer", &verbs).await.unwrap();
+    let balancer = cluster.identity("balancer").await.unwrap();
+    let output = balances(&balancer, "published", "balanced", "203.0.113.7").await;
+    output.success().unwrap();
+    let boss = cluster.namespace_cluster_admin("published").await.unwrap();
+    let moved = balances(&boss, "published", "balanced", "203.0.113.8").await;
+    assert_refused(&boss, "another address", &moved);
+    for patch in [
+        r#"{"status":{"conditions":[{"type":"Tended","status":"True","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}"#,
+        r#"{"status":{"loadBalancer":{"ingress":null}}}"#,
+    ] {
+        let arguments = [
+            "patch",
+            "svc",
+            "balanced",
+            "-n",
+            "published",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            patch,
+        ];
+        boss.kubectl(&arguments).await.unwrap().success().unwrap();
     }
     // Empty ones lead nowhere.
     let mut empty = slice("published", "empty");
