@@ -239,3 +239,85 @@ async fn a_prohibition_is_written_and_lifted_by_an_officer_of_its_tenant_only() 
         .success()
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_that_is_marked_as_kept_is_deleted_by_nobody_and_unmarked_by_an_appointed_administrator()
+ {
+    let cluster = cluster().await;
+    let admin = cluster.admin();
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "parts.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": { "kind": "Part", "listKind": "PartList", "plural": "parts", "singular": "part" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+        },
+    });
+    admin
+        .apply(&definition.to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let label = |value: &'static str| async move {
+        let arguments = ["label", "crd", "parts.example.com", value, "--overwrite"];
+        cluster.admin().kubectl(&arguments).await.unwrap()
+    };
+    label("privacy.cloudnexus.io/kept=true")
+        .await
+        .success()
+        .unwrap();
+    let rules = json!([{ "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions", "customresourcedefinitions/status"], "verbs": ["get", "patch", "update", "delete"] }]);
+    let platform = cluster.platform_engineer().await.unwrap();
+    cluster
+        .give(platform.name(), "platform-definitions", &rules)
+        .await
+        .unwrap();
+    let gitops = cluster.gitops().await.unwrap();
+    for who in [admin, &gitops, &platform] {
+        let output = who
+            .kubectl(&["delete", "crd", "parts.example.com"])
+            .await
+            .unwrap();
+        assert_refused(who, "deleting a definition that is kept", &output);
+        assert!(output.stderr.contains("kubectl get phold -A"), "{output}");
+    }
+    for who in [admin, &gitops] {
+        for patch in [
+            r#"{"metadata":{"labels":{"privacy.cloudnexus.io/kept":null}}}"#,
+            r#"{"metadata":{"labels":{"privacy.cloudnexus.io/kept":"false"}}}"#,
+            r#"{"metadata":{"labels":null}}"#,
+        ] {
+            for subresource in [&[][..], &["--subresource=status"]] {
+                let mut arguments = vec!["patch", "crd", "parts.example.com", "--type=merge"];
+                arguments.extend(["-p", patch]);
+                arguments.extend(subresource);
+                let output = who.kubectl(&arguments).await.unwrap();
+                // By a status the API server may leave labels out; then nothing happens.
+                if subresource.is_empty() || !output.is_success() {
+                    assert_refused(who, "taking the mark off", &output);
+                }
+                let seen = admin.get(&["crd", "parts.example.com"]).await.unwrap();
+                let labels = &seen["metadata"]["labels"];
+                assert_eq!(labels["privacy.cloudnexus.io/kept"], "true", "{seen}");
+            }
+        }
+        // Whoever looks after the kind goes on.
+        let annotate = ["annotate", "crd", "parts.example.com", "a=b", "--overwrite"];
+        who.kubectl(&annotate).await.unwrap().success().unwrap();
+    }
+    let unmark = [
+        "label",
+        "crd",
+        "parts.example.com",
+        "privacy.cloudnexus.io/kept-",
+    ];
+    platform.kubectl(&unmark).await.unwrap().success().unwrap();
+    gitops
+        .kubectl(&["delete", "crd", "parts.example.com"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}
