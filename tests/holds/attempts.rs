@@ -176,6 +176,15 @@ fn pods(namespace: &str) -> Vec<Attempt> {
     vec![
         pod("evict", Call::new("POST", by("eviction")).with(JSON, evict)),
         pod(
+            "say that it has finished",
+            POD.merge_by(
+                "status",
+                namespace,
+                "kept",
+                json!({ "status": { "phase": "Failed" } }),
+            ),
+        ),
+        pod(
             "exec",
             Call::new("POST", by("exec?command=id&container=app&stdout=true")),
         ),

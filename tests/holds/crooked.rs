@@ -8,6 +8,7 @@ use testbed::raw::{APPLY, Call, JSON, MERGE};
 
 use super::kinds::{
     AUTOSCALER, CONFIG_MAP, DEPLOYMENT, EVENT, GADGET, HOLD, Kind, POD, REPLICA_SET, SERVICE,
+    STATEFUL_SET,
 };
 use super::stage::{FIVE, essence, held, hold, passes, refused, scoped, sign, stage};
 
@@ -267,32 +268,120 @@ async fn nobody_alters_a_spec_by_way_of_an_annotation() {
     .unwrap();
 }
 
-/// The autoscaler goes on with what it keeps, so a new one would be a way to scale what is held.
+/// What an autoscaler writes is a wish about the spec, and no bookkeeping.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_scales_what_is_held_by_a_new_autoscaler() {
+async fn no_autoscaler_scales_what_is_held_and_what_is_left_out_it_does() {
     let stage = stage().await;
     let admin = stage.admin();
-    let create = |namespace: &str, target: &str| {
-        let mut scaler = AUTOSCALER.object(namespace, "new");
-        scaler["spec"]["scaleTargetRef"]["kind"] = json!(target);
-        scaler["spec"]["maxReplicas"] = json!(1);
-        AUTOSCALER.create(namespace, scaler)
-    };
-    stage.enrolled("scaler").await;
-    let all = hold("scaler", "matter", &["PreventAlteration"]);
-    stage.holds("scaler", all).await;
-    let tenant = stage.cluster.tenant_admin("scaler").await.unwrap();
-    for who in [admin.clone(), tenant.caller().unwrap()] {
-        let call = create("scaler", "Deployment");
-        held(&who, call, "scaler/matter", "PreventAlteration").await;
+    let scaler = stage.controller("horizontal-pod-autoscaler");
+    let apps = |kind: &str| json!([{ "kind": kind, "apiGroup": "apps" }]);
+    for (namespace, scope, held_kinds) in [
+        (
+            "scaler",
+            json!({}),
+            vec![DEPLOYMENT, REPLICA_SET, STATEFUL_SET],
+        ),
+        (
+            "scaler-kinds",
+            json!({ "kinds": apps("StatefulSet") }),
+            vec![STATEFUL_SET],
+        ),
+        (
+            "scaler-except",
+            json!({ "exceptKinds": apps("Deployment") }),
+            vec![REPLICA_SET, STATEFUL_SET],
+        ),
+    ] {
+        stage.enrolled(namespace).await;
+        let kinds = [DEPLOYMENT, REPLICA_SET, STATEFUL_SET];
+        stage.objects(namespace, "kept", &kinds).await;
+        let hold = scoped(namespace, "matter", &["PreventAlteration"], scope);
+        stage.holds(namespace, hold).await;
+        // One that is made now may wish what it likes.
+        let new = AUTOSCALER.object(namespace, "new");
+        passes(&admin, AUTOSCALER.create(namespace, new)).await;
+        for kind in kinds {
+            let path = format!("{}/scale", kind.one(namespace, "kept"));
+            let mut scale = passes(&admin, Call::new("GET", &path)).await;
+            scale["spec"]["replicas"] = json!(1);
+            let put = Call::new("PUT", path).with(JSON, scale).dry();
+            if held_kinds.iter().any(|held| held.kind == kind.kind) {
+                let sign = format!("{namespace}/matter");
+                held(&scaler, put, &sign, "PreventAlteration").await;
+            } else {
+                passes(&scaler, put).await;
+            }
+        }
     }
-    stage.enrolled("scaler-kinds").await;
-    let scope = json!({ "kinds": [{ "kind": "StatefulSet", "apiGroup": "apps" }] });
-    let some = scoped("scaler-kinds", "matter", &["PreventAlteration"], scope);
-    stage.holds("scaler-kinds", some).await;
-    let call = create("scaler-kinds", "StatefulSet");
-    held(&admin, call, "scaler-kinds/matter", "PreventAlteration").await;
-    passes(&admin, create("scaler-kinds", "Deployment")).await;
+}
+
+/// A kubelet stops a pod whose status says that it has finished, whoever wrote that.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_its_kubelet_says_that_a_kept_pod_has_finished() {
+    let stage = stage().await;
+    let admin = stage.admin();
+    let rules = json!([{ "apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "patch"] }]);
+    let node = "system:node:somewhere";
+    stage
+        .cluster
+        .give(node, "node-somewhere", &rules)
+        .await
+        .unwrap();
+    let kubelet = stage
+        .cluster
+        .identity_in_group(node, Some("system:nodes"))
+        .await
+        .unwrap()
+        .caller()
+        .unwrap();
+    let finished = |namespace: &str, phase: &str| {
+        let status = json!({ "status": { "phase": phase } });
+        POD.merge_by("status", namespace, "kept", status)
+    };
+    let pods = json!({ "kinds": [{ "kind": "Pod", "apiGroup": "" }] });
+    for (namespace, hold) in [
+        ("finished", hold("finished", "matter", &FIVE)),
+        (
+            "finished-named",
+            scoped("finished-named", "matter", &["PreventDeletion"], pods),
+        ),
+    ] {
+        stage.enrolled(namespace).await;
+        stage.objects(namespace, "kept", &[POD]).await;
+        stage.holds(namespace, hold).await;
+        let sign = format!("{namespace}/matter");
+        for who in [admin.clone(), stage.controller("pod-garbage-collector")] {
+            for phase in ["Failed", "Succeeded"] {
+                let call = finished(namespace, phase);
+                held(&who, call, &sign, "PreventDeletion").await;
+            }
+        }
+        // What else a status says goes on, also its phase.
+        passes(&admin, finished(namespace, "Running")).await;
+        let message = json!({ "status": { "message": "tended" } });
+        passes(
+            &admin,
+            POD.merge_by("status", namespace, "kept", message.clone()),
+        )
+        .await;
+        passes(&kubelet, finished(namespace, "Failed")).await;
+        passes(&admin, POD.merge_by("status", namespace, "kept", message)).await;
+    }
+    // Where pods are not kept, whoever may write their status says what they like.
+    for (namespace, effects) in [
+        ("finished-free", &["PreventDeletion"][..]),
+        (
+            "finished-ends",
+            &["PreventDeletion", "SuspendProcessing", "EndProcessing"],
+        ),
+        ("finished-suspended", &["SuspendProcessing"]),
+    ] {
+        stage.enrolled(namespace).await;
+        stage.objects(namespace, "kept", &[POD]).await;
+        let hold = hold(namespace, "matter", effects);
+        stage.holds(namespace, hold).await;
+        passes(&admin, finished(namespace, "Failed")).await;
+    }
 }
 
 /// An old ReplicaSet of a Deployment is history and may go; one that is on its own is made history by nobody.

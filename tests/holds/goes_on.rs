@@ -130,17 +130,6 @@ async fn the_control_plane_goes_on_with_the_specs_it_keeps_and_nobody_else_does(
         let who = stage.controller(controller);
         held(&who, call, "bookkeeping/matter", "PreventDeletion").await;
     }
-    // The autoscaler counts up and down as before.
-    let scaler = stage.controller("horizontal-pod-autoscaler");
-    let scale = Call::new(
-        "GET",
-        format!("{}/scale", DEPLOYMENT.one(namespace, "kept")),
-    );
-    let mut body = passes(&admin, scale.clone()).await;
-    body["spec"]["replicas"] = json!(3);
-    let put = Call::new("PUT", scale.path).with(JSON, body).dry();
-    passes(&scaler, put.clone()).await;
-    held(&admin, put, "bookkeeping/matter", "PreventAlteration").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -197,7 +197,7 @@ async fn a_hold_by_labels_leaves_other_objects_alone_and_counts_what_shows_none(
         "PreventDeletion",
     )
     .await;
-    // The autoscaler goes on, and where nothing is kept from alteration so does everybody.
+    // Nor to an autoscaler; where nothing is kept from alteration everybody goes on.
     let autoscaler = stage.controller("horizontal-pod-autoscaler");
     let replicas = |namespace: &str| {
         let path = format!("{}/scale", DEPLOYMENT.one(namespace, "kept"));
@@ -208,7 +208,8 @@ async fn a_hold_by_labels_leaves_other_objects_alone_and_counts_what_shows_none(
             Call::new("PUT", path).with(JSON, body).dry()
         }
     };
-    passes(&autoscaler, replicas(namespace).await).await;
+    let call = replicas(namespace).await;
+    held(&autoscaler, call, "by-labels/matter", "PreventAlteration").await;
     let scope = json!({ "matchLabels": { "case": "a" } });
     let kinds = [DEPLOYMENT];
     under(stage, "labels-only", &["PreventDeletion"], scope, &kinds).await;
