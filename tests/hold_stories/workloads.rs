@@ -33,6 +33,8 @@ fn workloads(namespace: &str) -> Vec<Value> {
     let scratch = json!([{ "name": "scratch", "emptyDir": {} }]);
     let mut job = template("job", 1, &json!([]));
     job["spec"]["restartPolicy"] = json!("Never");
+    let mut patient = template("patient", 1, &json!([]));
+    patient["spec"]["restartPolicy"] = json!("Never");
     let bare = template("bare", 1, &json!([]));
     vec![
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata("web"),
@@ -43,6 +45,8 @@ fn workloads(namespace: &str) -> Vec<Value> {
             "spec": { "selector": selector("probe"), "template": template("probe", 1, &json!([])) } }),
         json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata("import"),
             "spec": { "backoffLimit": 0, "template": job } }),
+        json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata("patient"),
+            "spec": { "backoffLimit": 6, "template": patient } }),
         json!({ "apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata("nightly"),
             "spec": { "schedule": "0 3 * * *", "jobTemplate": { "spec": { "template": job } } } }),
         json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "bare", "namespace": namespace, "labels": { "app": "bare" } }, "spec": bare["spec"] }),
@@ -108,8 +112,14 @@ async fn as_written(stage: &Stage, namespace: &str) -> Vec<Value> {
     objects
 }
 
-const EVERYTHING: [(&str, usize); 5] =
-    [("bare", 1), ("db", 1), ("job", 1), ("probe", 1), ("web", 2)];
+const EVERYTHING: [(&str, usize); 6] = [
+    ("bare", 1),
+    ("db", 1),
+    ("job", 1),
+    ("patient", 1),
+    ("probe", 1),
+    ("web", 2),
+];
 
 async fn with_workloads<'a>(stage: &'a Stage, name: &str) -> Tenant<'a> {
     let tenant = stage.tenant(name).await;
@@ -244,10 +254,10 @@ async fn what_ends_was_published_first_and_comes_back_at_release_but_for_what_wa
             of("JobAtItsLimit"),
             of("MissedRuns")
         ),
-        (2, 6, 1, 1, 1),
+        (2, 7, 1, 1, 1),
         "{losses:?}"
     );
-    assert_eq!(published["status"]["ending"]["pods"], 6);
+    assert_eq!(published["status"]["ending"]["pods"], 7);
     stage
         .hold_is(&tenant.name, "case-1", "Ended", "True", "Ended")
         .await;
@@ -258,7 +268,8 @@ async fn what_ends_was_published_first_and_comes_back_at_release_but_for_what_wa
         "also those with a grace of ten minutes"
     );
     stage.releases(&tenant.name, "case-1").await;
-    wait_running(stage, &tenant.name, &[("db", 1), ("probe", 1), ("web", 2)]).await;
+    let back = [("db", 1), ("patient", 1), ("probe", 1), ("web", 2)];
+    wait_running(stage, &tenant.name, &back).await;
     let job = stage.get(&["job", "import", "-n", &tenant.name]).await;
     let failed = job["status"]["conditions"]
         .as_array()

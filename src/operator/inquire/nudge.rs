@@ -23,12 +23,14 @@ const ROUNDS: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2
 pub async fn nudge(client: &Client, namespace: &str) -> Result<(), kube::Error> {
     for wait in ROUNDS {
         tokio::time::sleep(wait).await;
-        for (kind, plural) in [
-            ("ReplicaSet", "replicasets"),
-            ("StatefulSet", "statefulsets"),
-            ("DaemonSet", "daemonsets"),
+        for (group, kind, plural) in [
+            ("apps", "ReplicaSet", "replicasets"),
+            ("apps", "StatefulSet", "statefulsets"),
+            ("apps", "DaemonSet", "daemonsets"),
+            ("batch", "Job", "jobs"),
+            ("", "ReplicationController", "replicationcontrollers"),
         ] {
-            let resource = resource("apps", "v1", kind, plural);
+            let resource = resource(group, "v1", kind, plural);
             let api: Api<DynamicObject> =
                 Api::namespaced_with(client.clone(), namespace, &resource);
             for object in all(&api, ListParams::default())
@@ -46,6 +48,16 @@ pub async fn nudge(client: &Client, namespace: &str) -> Result<(), kube::Error> 
 
 fn lacks_pods(data: &Value) -> bool {
     let number = |pointer: &str| data.pointer(pointer).and_then(Value::as_i64);
+    // A Job counts what runs, and wants no more than it has left to complete.
+    if let Some(parallelism) = number("/spec/parallelism") {
+        let suspended = data.pointer("/spec/suspend") == Some(&Value::Bool(true));
+        let left = number("/spec/completions")
+            .map(|completions| completions - number("/status/succeeded").unwrap_or_default());
+        let wanted = left.map_or(parallelism, |left| left.min(parallelism));
+        return !suspended
+            && data.pointer("/status/completionTime").is_none()
+            && number("/status/active").unwrap_or_default() < wanted;
+    }
     let wanted = number("/spec/replicas")
         .or_else(|| number("/status/desiredNumberScheduled"))
         .unwrap_or(1);
@@ -73,5 +85,64 @@ async fn annotate(
         // Gone, or made anew, in the meantime.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.code == 409 => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::lacks_pods;
+
+    #[test]
+    fn what_lacks_pods_is_nudged_and_nothing_else() {
+        for (lacks, data) in [
+            (
+                true,
+                json!({ "spec": { "replicas": 2 }, "status": { "replicas": 1 } }),
+            ),
+            (true, json!({ "spec": { "replicas": 1 } })),
+            (false, json!({ "spec": { "replicas": 0 } })),
+            (
+                false,
+                json!({ "spec": { "replicas": 2 }, "status": { "replicas": 2 } }),
+            ),
+            (
+                true,
+                json!({ "status": { "desiredNumberScheduled": 3, "currentNumberScheduled": 2 } }),
+            ),
+            (
+                false,
+                json!({ "status": { "desiredNumberScheduled": 3, "currentNumberScheduled": 3 } }),
+            ),
+            (
+                true,
+                json!({ "spec": { "parallelism": 1, "completions": 1 }, "status": {} }),
+            ),
+            (
+                false,
+                json!({ "spec": { "parallelism": 1, "completions": 1 }, "status": { "active": 1 } }),
+            ),
+            (
+                false,
+                json!({ "spec": { "parallelism": 2, "completions": 2 }, "status": { "succeeded": 1, "active": 1 } }),
+            ),
+            (
+                true,
+                json!({ "spec": { "parallelism": 2 }, "status": { "active": 1 } }),
+            ),
+            // A timer runs no pods; a Job that is suspended or complete wants none.
+            (false, json!({ "spec": { "parallelism": 0 } })),
+            (
+                false,
+                json!({ "spec": { "parallelism": 1, "suspend": true } }),
+            ),
+            (
+                false,
+                json!({ "spec": { "parallelism": 1 }, "status": { "completionTime": "2026-11-01T00:00:00Z" } }),
+            ),
+        ] {
+            assert_eq!(lacks_pods(&data), lacks, "{data}");
+        }
     }
 }
