@@ -41,6 +41,8 @@ pub struct Survey {
     pub counts: BTreeMap<SurveyedKind, Option<i64>>,
     /// By hold, where it narrows by labels: how many objects of each kind have them.
     pub labelled: BTreeMap<String, BTreeMap<SurveyedKind, Option<i64>>>,
+    /// What of pods, Jobs and CronJobs could not be listed, and why: while there is any, what would be lost is not known.
+    pub unread: Vec<String>,
     /// Pods that have not finished.
     pub pods: Vec<SurveyedPod>,
     /// Jobs that have not finished: name, and how many more failures each may have.

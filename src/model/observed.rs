@@ -200,6 +200,16 @@ impl Parts {
 }
 
 impl ObservedPolicy {
+    /// Whether it allows anything at all. What cannot be read counts as allowing.
+    #[must_use]
+    pub fn lets_talk(&self) -> bool {
+        self.spec.as_ref().is_none_or(|spec| {
+            let rules =
+                spec.ingress.iter().flatten().count() + spec.egress.iter().flatten().count();
+            rules > 0
+        })
+    }
+
     /// Whether it allows anything but pods of its own namespace. What cannot be read counts as reaching out.
     #[must_use]
     pub fn reaches_out(&self) -> bool {

@@ -26,6 +26,8 @@ use canary::Servers;
 const INQUIRIES: usize = 8;
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
+/// Most of what a server said that is kept.
+const SAID: usize = 300;
 /// After a guard was written, API servers go on with the one before for about a second; a canary before that would prove
 /// the past.
 const GUARDS_SETTLE: Duration = Duration::from_millis(1500);
@@ -137,6 +139,10 @@ fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource
         kind: kind.to_owned(),
         plural: plural.to_owned(),
     }
+}
+
+fn short(text: &str) -> String {
+    text[..text.floor_char_boundary(SAID)].to_owned()
 }
 
 /// Every object of a list, page by page.

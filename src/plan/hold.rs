@@ -26,6 +26,8 @@ const LISTED_LOSSES: usize = 100;
 const LISTED_PODS: usize = 50;
 /// Pods that would not end are looked at again after this long.
 const ENDING_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// What could not be listed is asked for again after this long.
+const SURVEY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is planned for a hold.
 pub(super) struct HoldPlan {
@@ -193,7 +195,8 @@ impl Making<'_> {
         self.survey_inquiry();
     }
 
-    /// What runs is cut off once default deny was read back and nothing of ours beside it.
+    /// What runs is cut off once default deny was read back, nothing of ours beside it, and nothing of others that reaches
+    /// out: policies add up, and one from before enrolment may be held itself.
     fn suspended(&mut self, policies: &BTreeMap<String, NetworkPolicy>) {
         if !self.hold.has(HoldEffect::SuspendProcessing) {
             return;
@@ -211,10 +214,22 @@ impl Making<'_> {
                     stands.is_ours(MANAGER_NETWORK) && stands.spec == planned.spec
                 })
         });
-        let (status, reason, message) = match left {
-            Some(policy) => ("False", "Cutting", format!("NetworkPolicy {} still stands", policy.meta.key.name)),
-            None if !denied => ("False", "Cutting", format!("NetworkPolicy {POLICY_DEFAULT_DENY} does not stand yet")),
-            None => (
+        let wide = self
+            .world
+            .policies_in(namespace)
+            .find(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out());
+        let (status, reason, message) = match (left, wide) {
+            (Some(policy), _) => ("False", "Cutting", format!("NetworkPolicy {} still stands", policy.meta.key.name)),
+            (None, _) if !denied => ("False", "Cutting", format!("NetworkPolicy {POLICY_DEFAULT_DENY} does not stand yet")),
+            (None, Some(policy)) => (
+                "False",
+                "OpenedByOthers",
+                format!(
+                    "NetworkPolicy {} is not Covenant's and reaches beyond the namespace, which adds up with default deny; remove it (where the hold keeps it, an officer leaves its kind out first: kubectl covenant hold narrow {} -n {namespace} --except networking.k8s.io/NetworkPolicy)",
+                    policy.meta.key.name, self.hold.meta.key.name
+                ),
+            ),
+            (None, None) => (
                 "True",
                 "CutOff",
                 "nothing starts, and what runs is denied both ways; whether the network carries that out is not observed here".to_owned(),
@@ -266,7 +281,19 @@ impl Making<'_> {
         }
         let published = self.hold.status.ending.clone();
         let Some(published) = published else {
-            let ending = self.survey.map(|survey| self.publish(survey));
+            // One from before this hold tells what ran then.
+            let survey = self.survey.filter(|survey| self.is_of_these_holds(survey));
+            // A list that is not whole would be a promise that nothing else is lost.
+            if let Some(survey) = survey.filter(|survey| !survey.unread.is_empty()) {
+                let message = format!(
+                    "nothing is ended while it is not known what would be lost: {}; it is asked for again",
+                    survey.unread.join("; ")
+                );
+                self.conditions
+                    .set("Ended", "False", "LossesUnknown", &message);
+                return None;
+            }
+            let ending = survey.map(|survey| self.publish(survey));
             let message = "what will be lost is being published; nothing is ended yet";
             self.conditions.set("Ended", "False", "Publishing", message);
             if let Some(ending) = &ending {
@@ -413,13 +440,24 @@ impl Making<'_> {
         }
     }
 
+    fn is_of_these_holds(&self, survey: &Survey) -> bool {
+        survey.fingerprint == survey_fingerprint(self.world, &self.hold.meta.key.namespace)
+    }
+
     fn survey_inquiry(&mut self) {
         let namespace = &self.hold.meta.key.namespace;
-        let fingerprint = survey_fingerprint(self.world, namespace);
-        if self
+        let again = self
             .survey
-            .is_none_or(|survey| survey.fingerprint != fingerprint)
-        {
+            .filter(|survey| !survey.unread.is_empty())
+            .and_then(|survey| survey.at.checked_add(SURVEY_AGAIN).ok());
+        if let Some(again) = again.filter(|again| *again > self.now) {
+            self.next.note(again, self.now);
+        }
+        let is_due = again.is_some_and(|again| again <= self.now);
+        let is_current = self
+            .survey
+            .is_some_and(|survey| self.is_of_these_holds(survey));
+        if is_due || !is_current {
             let labels = self
                 .world
                 .holds_in(namespace)
@@ -428,7 +466,7 @@ impl Making<'_> {
                 .collect();
             self.inquiries.push(Inquiry::Survey {
                 namespace: namespace.clone(),
-                fingerprint,
+                fingerprint: survey_fingerprint(self.world, namespace),
                 labels,
             });
         }
@@ -526,7 +564,21 @@ impl Making<'_> {
             "snapshots, backups and copies outside the cluster".to_owned(),
         ];
         if self.hold.has(HoldEffect::PreventDeletion) {
-            limits.push("custom resources of a kind whose CustomResourceDefinition is deleted: the API server removes them without asking".to_owned());
+            limits.push("custom resources of a kind whose CustomResourceDefinition is deleted: the API server removes them without asking; label definitions that records rest on privacy.cloudnexus.io/kept=true, and nobody deletes them".to_owned());
+            if self
+                .hold
+                .scope
+                .kinds
+                .iter()
+                .any(|held| held.kind == "Event")
+            {
+                limits.push("Events past the time that the API server keeps them (--event-ttl, one hour where nothing is said): the store forgets them without asking".to_owned());
+            }
+        }
+        if self.hold.has(HoldEffect::SuspendProcessing)
+            && self.hold.has(HoldEffect::PreventDeletion)
+        {
+            limits.push("pods that their node stops by itself: for want of memory or disk, at the deadline in their spec, or with the node".to_owned());
         }
         if self.hold.has(HoldEffect::FreezeAccess) {
             limits.push(
@@ -534,7 +586,9 @@ impl Making<'_> {
                     .to_owned(),
             );
         }
-        let own = |policy: &&crate::model::ObservedPolicy| !policy.is_ours(MANAGER_NETWORK);
+        let own = |policy: &&crate::model::ObservedPolicy| {
+            !policy.is_ours(MANAGER_NETWORK) && policy.lets_talk()
+        };
         let talks = self.world.policies_in(namespace).filter(own).count();
         if self.hold.has(HoldEffect::SuspendProcessing) && talks > 0 {
             limits.push(format!(

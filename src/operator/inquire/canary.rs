@@ -11,14 +11,13 @@ use futures::future::join_all;
 use kube::api::{Api, DeleteParams, DynamicObject, Preconditions};
 use kube::{Client, Config};
 
+use super::short;
 use crate::model::{CanaryAnswer, Kind, ObjectKey};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The name that every API server's certificate has.
 const SERVER_NAME: &str = "kubernetes.default.svc";
-/// Most of what a server said that is kept.
-const SAID: usize = 300;
 
 /// A client for each API server.
 #[derive(Clone)]
@@ -104,8 +103,4 @@ async fn canary(client: &Client, hold: &ObjectKey, uid: &str) -> CanaryAnswer {
         Ok(Err(error)) => CanaryAnswer::Unreachable(short(&error.to_string())),
         Err(_) => CanaryAnswer::Unreachable(format!("nothing within {}s", PATIENCE.as_secs())),
     }
-}
-
-fn short(text: &str) -> String {
-    text[..text.floor_char_boundary(SAID)].to_owned()
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, ResourceExt as _};
 
-use super::{all, resource};
+use super::{all, resource, short};
 use crate::model::{Survey, SurveyedKind, SurveyedPod};
 use crate::operator::clock;
 
@@ -47,22 +47,26 @@ pub async fn survey(
     let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &pods);
     let unfinished = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed");
     match all(&pods, unfinished).await {
-        Ok(found) => survey.pods = found.into_iter().filter_map(pod).collect(),
-        Err(error) => {
-            tracing::warn!(namespace, %error, "pods cannot be listed; what will be lost is not known")
-        }
+        Ok(found) => match found.into_iter().map(pod).collect() {
+            Ok(found) => survey.pods = found,
+            Err(error) => survey.unread.push(unread(namespace, "pods", &error)),
+        },
+        Err(error) => survey.unread.push(unread(namespace, "pods", &error)),
     }
-    survey.jobs = typed::<Job>(client, namespace, "Job", "jobs")
-        .await
-        .iter()
-        .filter_map(job)
-        .collect();
-    survey.cron_jobs = typed::<CronJob>(client, namespace, "CronJob", "cronjobs")
-        .await
-        .iter()
-        .filter_map(cron_job)
-        .collect();
+    match typed::<Job>(client, namespace, "Job", "jobs").await {
+        Ok(found) => survey.jobs = found.iter().filter_map(job).collect(),
+        Err(error) => survey.unread.push(unread(namespace, "jobs", &error)),
+    }
+    match typed::<CronJob>(client, namespace, "CronJob", "cronjobs").await {
+        Ok(found) => survey.cron_jobs = found.iter().filter_map(cron_job).collect(),
+        Err(error) => survey.unread.push(unread(namespace, "cronjobs", &error)),
+    }
     survey
+}
+
+fn unread(namespace: &str, plural: &str, error: &kube::Error) -> String {
+    tracing::warn!(namespace, plural, %error, "cannot be listed; what would be lost is not known");
+    format!("{plural}: {}", short(&error.to_string()))
 }
 
 fn api(client: &Client, namespace: &str, kind: SurveyedKind) -> Api<DynamicObject> {
@@ -110,19 +114,14 @@ async fn typed<T: serde::de::DeserializeOwned>(
     namespace: &str,
     kind: &str,
     plural: &str,
-) -> Vec<T> {
+) -> Result<Vec<T>, kube::Error> {
     let resource = resource("batch", "v1", kind, plural);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    match all(&api, ListParams::default()).await {
-        Ok(found) => found
-            .into_iter()
-            .filter_map(|object| object_as(object).ok())
-            .collect(),
-        Err(error) => {
-            tracing::warn!(namespace, kind, %error, "cannot be listed; what will be lost is not known");
-            Vec::new()
-        }
-    }
+    let found = all(&api, ListParams::default()).await?;
+    let typed = found.into_iter().map(object_as);
+    typed
+        .collect::<Result<_, _>>()
+        .map_err(kube::Error::SerdeError)
 }
 
 fn object_as<T: serde::de::DeserializeOwned>(
@@ -131,8 +130,8 @@ fn object_as<T: serde::de::DeserializeOwned>(
     serde_json::from_value(serde_json::to_value(object)?)
 }
 
-fn pod(object: DynamicObject) -> Option<SurveyedPod> {
-    let pod: Pod = object_as(object).ok()?;
+fn pod(object: DynamicObject) -> Result<SurveyedPod, kube::Error> {
+    let pod: Pod = object_as(object).map_err(kube::Error::SerdeError)?;
     let controller = pod
         .owner_references()
         .iter()
@@ -165,7 +164,7 @@ fn pod(object: DynamicObject) -> Option<SurveyedPod> {
             surveyed.written_claims.push(claim.claim_name.clone());
         }
     }
-    Some(surveyed)
+    Ok(surveyed)
 }
 
 /// How many more failures a Job that has not finished may have.
