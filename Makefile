@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo test fast test-oldest tools bench soak mutants lint deny fmt crds cluster
+.PHONY: help demo test fast test-oldest guard-coverage tools bench soak mutants lint deny fmt crds cluster
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -23,8 +23,19 @@ test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
 	cargo test --locked --workspace
 
 test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
-	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards --test guards_bypasses --test guards_reach --test holds --test operator_smoke
+	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards_reach --test operator_smoke
 	COVENANT_KUBERNETES=1.33 cargo test --locked --test hold_stories life
+	@$(call guards_seen_both_ways,1.33)
+
+# Runs the guards' tests with shadows of the guards beside them, and asks the audit logs what every expression came to.
+define guards_seen_both_ways
+folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export COVENANT_KUBERNETES=$(1) COVENANT_GUARD_COVERAGE="$$folder" && \
+cargo test --locked --test guards --test guards_bypasses --test holds --test break_glass && cargo run --quiet --locked -p testbed --bin guard-coverage
+endef
+
+guard-coverage: tools ## Every expression of every guard, seen both ways on the newest and the oldest supported Kubernetes
+	@$(call guards_seen_both_ways,1.33)
+	@$(call guards_seen_both_ways,1.36)
 
 fast: ## The one-minute loop: everything that needs no cluster
 	cargo test --locked --lib --test decision --test timers --test laws --test simulate --test check --test layering --test examples --test cli

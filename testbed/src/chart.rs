@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
+use crate::coverage;
 use crate::kubectl::run;
 use crate::names;
 use crate::tools::{self, Tool};
@@ -113,6 +114,12 @@ impl Cluster {
         self.apply_list(&without_workload)
             .await
             .context("the chart is refused")?;
+        if coverage::folder().is_some() {
+            let shadows = coverage::shadows(&rendered.rest);
+            self.apply_list(&shadows.iter().collect::<Vec<_>>())
+                .await
+                .context("the shadows of the guards are refused")?;
+        }
         self.wait_for_guards().await?;
         if rendered.rest.iter().any(is_enrolment_guard) {
             self.wait_for_enrolment_guard().await?;

@@ -36,6 +36,7 @@ pub mod audit;
 pub mod certificates;
 pub mod chart;
 pub mod cluster;
+pub mod coverage;
 pub mod history;
 pub mod identity;
 pub mod judge;

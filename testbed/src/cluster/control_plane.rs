@@ -16,6 +16,7 @@ use super::flags::{self, Layout};
 use super::{ClusterOptions, PATIENCE};
 use crate::audit::AuditLog;
 use crate::certificates::Authority;
+use crate::coverage;
 use crate::identity::{Identity, people};
 use crate::kubeconfig::{self, Credential, Server};
 use crate::ports;
@@ -150,7 +151,11 @@ impl ControlPlane {
     }
 
     pub(super) fn audit_file(&self) -> Option<PathBuf> {
-        self.options.audit.then(|| self.folder.join("audit.jsonl"))
+        let left = coverage::folder()
+            .zip(self.folder.file_name())
+            .map(|(folder, name)| folder.join(name).with_extension("jsonl"));
+        let own = || self.folder.join("audit.jsonl");
+        self.options.audit.then(|| left.unwrap_or_else(own))
     }
 
     pub(super) fn etcd_address(&self) -> String {
