@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cluster::Cluster;
 use crate::kubeconfig::write_private;
@@ -141,6 +142,35 @@ impl Node {
             }
         }
         Ok(found)
+    }
+
+    /// Stops the clock of the kubelet (SIGSTOP): its node hears nothing and says nothing, and its containers run on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause_kubelet(&self) -> anyhow::Result<()> {
+        self.signal_kubelet(Signal::STOP)
+    }
+
+    /// Lets a paused kubelet go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume_kubelet(&self) -> anyhow::Result<()> {
+        self.signal_kubelet(Signal::CONT)
+    }
+
+    fn signal_kubelet(&self, signal: Signal) -> anyhow::Result<()> {
+        alive(&self.kubelet)?;
+        // What we started entered the namespaces and waits there for its child.
+        let parent = self.kubelet.pid();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
+            .context("the kubelet cannot be found")?;
+        let child = children.split_whitespace().next();
+        let kubelet = child
+            .and_then(|pid| Pid::from_raw(pid.parse().ok()?))
+            .context("the kubelet is not there")?;
+        kill_process(kubelet, signal).context("the kubelet cannot be signalled")
     }
 
     /// The last lines of every part's log, for messages of failed tests.

@@ -1,7 +1,7 @@
 //! A stage with a node, containers that write, and what can be seen of them from outside the cluster.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbed::node::{IMAGE, Node};
@@ -21,23 +21,44 @@ const VOLUME: &str = "work";
 
 /// A cluster with the chart, the operator, the people and a node.
 pub struct RealStage {
-    pub stage: Stage,
+    // Before the cluster whose folder it is in.
     pub node: Node,
+    pub stage: Stage,
 }
 
+/// The cluster of most stories. Each story has a namespace of its own.
 pub async fn shared() -> &'static RealStage {
     static STAGE: OnceCell<RealStage> = OnceCell::const_new();
-    STAGE
-        .get_or_init(|| async {
-            // A kubelet may be no newer than its API server.
-            let options = ClusterOptions::new()
-                .with_nodes()
-                .kubernetes(Kubernetes::V1_36);
-            let stage = Stage::with(options).await;
-            let node = stage.cluster.start_node().await.unwrap();
-            RealStage { stage, node }
-        })
-        .await
+    STAGE.get_or_init(RealStage::new).await
+}
+
+impl RealStage {
+    /// A fresh one, for stories that break things.
+    pub async fn new() -> Self {
+        // A kubelet may be no newer than its API server.
+        let options = ClusterOptions::new()
+            .with_nodes()
+            .kubernetes(Kubernetes::V1_36);
+        let stage = Stage::with(options).await;
+        let begin = Instant::now();
+        let node = stage.cluster.start_node().await.unwrap();
+        println!(
+            "node: ready for pods after {:.1} s",
+            begin.elapsed().as_secs_f64()
+        );
+        Self { node, stage }
+    }
+
+    /// A namespace in which one of each kind of workload runs.
+    pub async fn with_workloads(&self, name: &str) -> RealTenant<'_> {
+        let tenant = self.stage.tenant(name).await;
+        for workload in workloads(name) {
+            made(&tenant.admin, &workload).await;
+        }
+        let tenant = RealTenant { real: self, tenant };
+        tenant.runs(&EVERYTHING).await;
+        tenant
+    }
 }
 
 /// A container that runs.
@@ -94,24 +115,12 @@ fn workloads(namespace: &str) -> Vec<Value> {
 pub const EVERYTHING: [(&str, usize); 4] = [("bare", 1), ("db", 1), ("job", 1), ("web", 2)];
 
 /// A tenant's namespace on a real node.
-pub struct RealTenant {
-    pub real: &'static RealStage,
-    pub tenant: Tenant<'static>,
+pub struct RealTenant<'a> {
+    pub real: &'a RealStage,
+    pub tenant: Tenant<'a>,
 }
 
-impl RealTenant {
-    /// A namespace in which one of each kind of workload runs.
-    pub async fn with_workloads(name: &str) -> Self {
-        let real = shared().await;
-        let tenant = real.stage.tenant(name).await;
-        for workload in workloads(name) {
-            made(&tenant.admin, &workload).await;
-        }
-        let tenant = Self { real, tenant };
-        tenant.runs(&EVERYTHING).await;
-        tenant
-    }
-
+impl RealTenant<'_> {
     pub fn name(&self) -> &str {
         &self.tenant.name
     }
@@ -172,11 +181,16 @@ impl RealTenant {
             .unwrap_or_default()
     }
 
+    /// Process ids of a container, as the machine sees them.
+    pub fn processes_of(&self, container: &Container) -> Vec<i32> {
+        self.real.node.processes_of(&container.id).unwrap()
+    }
+
     /// How many processes these containers have on the machine.
     pub fn processes(&self, containers: &Containers) -> usize {
         containers
             .values()
-            .map(|each| self.real.node.processes_of(&each.id).unwrap().len())
+            .map(|each| self.processes_of(each).len())
             .sum()
     }
 

@@ -1,12 +1,14 @@
 //! Suspend, end and release, with real containers: what runs goes on untouched, what is ended is gone from the machine.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbed::{always, eventually};
 
 use crate::case::hold;
-use crate::containers::{PATIENCE, RealTenant};
+use crate::containers::{EVERYTHING, PATIENCE, RealStage, shared};
+use crate::stage::condition;
 
 /// How long what must stay true is watched.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -17,7 +19,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(30);
 #[tokio::test(flavor = "multi_thread")]
 async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_started_or_entered()
 {
-    let tenant = RealTenant::with_workloads("kept").await;
+    let tenant = shared().await.with_workloads("kept").await;
     let stage = &tenant.real.stage;
     let before = tenant.as_written().await;
     let containers = tenant.containers().await.unwrap();
@@ -47,7 +49,7 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
         enter.to_vec(),
         vec!["attach", web],
         vec!["port-forward", "pod/bare", ":80"],
-        made_by_hand(&["debug", "bare"]),
+        made_by_hand(&["debug", "bare", "--profile=baseline"]),
         made_by_hand(&["run", "more"]),
         made_by_hand(&["create", "job", "more"]),
     ] {
@@ -76,14 +78,14 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
     tenant
         .may(&["delete", "pod", web, "--grace-period=1", "--wait=false"])
         .await;
-    let after = tenant.runs(&crate::containers::EVERYTHING).await;
+    let after = tenant.runs(&EVERYTHING).await;
     assert!(!after.contains_key(web), "{after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_and_new_ones_run_after_release()
  {
-    let tenant = RealTenant::with_workloads("ended").await;
+    let tenant = shared().await.with_workloads("ended").await;
     let stage = &tenant.real.stage;
     let before = tenant.as_written().await;
     let containers = tenant.containers().await.unwrap();
@@ -135,6 +137,8 @@ async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_a
     stage
         .hold_is(tenant.name(), "case-1", "Ended", "True", "Ended")
         .await;
+    // That is said of processes; a node gives back what its pods had, and the pods themselves, a little later.
+    assert_eq!(tenant.processes(&containers), 0);
     eventually("what was told to be lost is lost", PATIENCE, || async {
         let left = containers.values().find(|each| tenant.lines(each) > 0);
         anyhow::ensure!(left.is_none(), "{left:?} has its volume still");
@@ -142,6 +146,14 @@ async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_a
     })
     .await
     .unwrap();
+    tenant
+        .real
+        .stage
+        .cluster
+        .admin()
+        .wait_until_none(&pods, PATIENCE)
+        .await
+        .unwrap();
     always("nothing is started", WATCHED, || async {
         let pods = stage.cluster.admin().get(&pods).await?;
         anyhow::ensure!(pods["items"] == json!([]), "{pods}");
@@ -192,6 +204,144 @@ async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_a
             ],
         )
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_ends_by_itself_is_started_again_in_its_pod_and_a_job_waits_for_the_release()
+ {
+    let tenant = shared().await.with_workloads("crashed").await;
+    let stage = &tenant.real.stage;
+    let containers = tenant.containers().await.unwrap();
+    let effects = ["PreventDeletion", "SuspendProcessing"];
+    stage.holds(&hold(tenant.name(), "case-1", &effects)).await;
+    stage
+        .hold_is(tenant.name(), "case-1", "Suspended", "True", "CutOff")
+        .await;
+    stage.proven(tenant.name(), "case-1").await;
+    for (pod, container) in &containers {
+        if container.app != "web" {
+            let first = tenant.processes_of(container).into_iter().min().unwrap();
+            let kill = std::process::Command::new("kill")
+                .args(["-KILL", &first.to_string()])
+                .status();
+            assert!(kill.unwrap().success(), "{pod}");
+        }
+    }
+    // Of a node nobody asks admission: it goes on with the pods that it has.
+    let during = tenant.runs(&[("bare", 1), ("db", 1), ("web", 2)]).await;
+    let known = |pod: &String| (&during[pod].pod_uid, during[pod].restarts);
+    for (pod, container) in containers.iter().filter(|(_, each)| each.app != "job") {
+        let restarts = i64::from(container.app != "web");
+        assert_eq!(known(pod), (&container.pod_uid, restarts), "{pod}");
+    }
+    // A Job would have to make a pod.
+    always("the Job has no other pod", WATCHED, || async {
+        let running = tenant.containers().await?;
+        anyhow::ensure!(running == during, "{running:?}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    stage.releases(tenant.name(), "case-1").await;
+    tenant.runs(&EVERYTHING).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_not_claimed_while_a_node_that_hears_nothing_runs_on_and_a_node_leaves_nothing_behind()
+ {
+    let settings = settings();
+    let real = RealStage::new().await;
+    let tenant = real.with_workloads("unheard").await;
+    let containers = tenant.containers().await.unwrap();
+    real.node.pause_kubelet().unwrap();
+    let effects = ["PreventDeletion", "SuspendProcessing", "EndProcessing"];
+    let mut case = hold(tenant.name(), "case-1", &effects);
+    case["spec"]["endingGrace"] = json!("PT1S");
+    real.stage.holds(&case).await;
+    real.stage
+        .hold_is(tenant.name(), "case-1", "Ended", "False", "Ending")
+        .await;
+    always(
+        "they run, and nothing else is said",
+        2 * WATCHED,
+        || async {
+            let hold = ["phold", "case-1", "-n", tenant.name()];
+            let hold = real.stage.cluster.admin().get(&hold).await?;
+            let said = condition(&hold, "Ended").0;
+            let running = tenant.processes(&containers);
+            anyhow::ensure!(
+                said == "False" && running >= containers.len(),
+                "{said} with {running} processes"
+            );
+            anyhow::Ok(())
+        },
+    )
+    .await
+    .unwrap();
+    tenant.all_write(&containers).await;
+    real.node.resume_kubelet().unwrap();
+    real.stage
+        .hold_is(tenant.name(), "case-1", "Ended", "True", "Ended")
+        .await;
+    assert_eq!(tenant.processes(&containers), 0);
+
+    real.stage.releases(tenant.name(), "case-1").await;
+    tenant.runs(&[("db", 1), ("job", 1), ("web", 2)]).await;
+    let folder = real.stage.cluster.folder().to_owned();
+    assert_ne!(traces(&folder), Vec::<String>::new());
+    drop(tenant);
+    drop(real);
+    eventually("nothing of the node is left", GONE_WITHIN, || async {
+        let traces = traces(&folder);
+        anyhow::ensure!(traces.is_empty(), "{traces:#?}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(settings, self::settings());
+}
+
+/// What a node could have changed for the whole machine.
+fn settings() -> Vec<String> {
+    [
+        "vm/overcommit_memory",
+        "kernel/panic",
+        "net/ipv4/ip_forward",
+    ]
+    .iter()
+    .map(|setting| std::fs::read_to_string(format!("/proc/sys/{setting}")).unwrap())
+    .collect()
+}
+
+/// Processes, mounts, control groups and files that belong to a cluster's folder.
+fn traces(folder: &Path) -> Vec<String> {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file: &str| std::fs::read_to_string(entry.path().join(file));
+        for file in ["cmdline", "cgroup"] {
+            if read(file).is_ok_and(|text| text.contains(name)) {
+                found.push(format!("{} of {:?}", file, entry.file_name()));
+            }
+        }
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(name))
+            .map(str::to_owned),
+    );
+    let tops = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
+    let groups = tops
+        .map(|top| top.path())
+        .flat_map(|top| [top.join(name), top]);
+    let own = |path: &PathBuf| path.file_name().is_some_and(|last| last == name) && path.exists();
+    found.extend(groups.filter(own).map(|path| path.display().to_string()));
+    if folder.exists() {
+        found.push(folder.display().to_string());
+    }
+    found
 }
 
 /// Why a Job has failed for good.
