@@ -69,6 +69,14 @@ impl Layout {
     }
 }
 
+/// Whether this machine has what a node needs.
+///
+/// # Errors
+/// When it lacks something, with what to install.
+pub fn look() -> anyhow::Result<()> {
+    Machine::look().map(drop)
+}
+
 impl Cluster {
     /// Starts a node and waits until it is ready for pods, with one image on it: [`IMAGE`]. The cluster must have been
     /// started with [`crate::ClusterOptions::with_nodes`].

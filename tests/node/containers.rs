@@ -35,6 +35,8 @@ pub async fn shared() -> &'static RealStage {
 impl RealStage {
     /// A fresh one, for stories that break things.
     pub async fn new() -> Self {
+        // Before a cluster is started for nothing.
+        testbed::node::look().unwrap();
         // A kubelet may be no newer than its API server.
         let options = ClusterOptions::new()
             .with_nodes()
