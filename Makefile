@@ -4,10 +4,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo test fast test-oldest guard-coverage tools bench soak mutants lint deny fmt crds cluster
+.PHONY: help demo test fast test-oldest guard-coverage e2e tools bench soak mutants lint deny fmt crds cluster
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: ## Tell the main job as a story, on a real API server (DEMO_FLAGS="--keep" leaves it running)
 	@echo "==> building the operator (release)"
@@ -40,6 +40,10 @@ guard-coverage: tools ## Every expression of every guard, seen both ways on the 
 fast: ## The one-minute loop: everything that needs no cluster
 	cargo test --locked --lib --test decision --test timers --test laws --test simulate --test check --test layering --test examples --test cli
 
+e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
+	@tools/build 1.36 etcd helm node-1.36
+	cargo test --locked --features node --test node -- --nocapture
+
 tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
 	@tools/build 1.36 1.33 etcd helm cyclonus
 
@@ -58,7 +62,7 @@ mutants: ## Break the decision on purpose, and see every break caught
 
 lint: ## Formatting, clippy, the core without a client, licences and bans
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features node -- -D warnings
 	cargo check --locked --lib --no-default-features
 	@$(MAKE) --no-print-directory deny
 

@@ -45,6 +45,7 @@ pub mod kubectl;
 /// The fixed names of the API, from the one file that defines them.
 #[path = "../../src/api/names.rs"]
 pub mod names;
+pub mod node;
 pub mod operator;
 pub mod process;
 pub mod proxy;

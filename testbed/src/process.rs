@@ -264,11 +264,52 @@ impl Inner {
     }
 }
 
+/// A script that runs when this value is dropped, and also when this process dies without dropping anything. It begins
+/// with a `read` of its standard input, which ends at that moment.
+#[derive(Debug)]
+pub struct Afterwards {
+    shell: Child,
+}
+
+impl Afterwards {
+    /// Starts the shell that waits for the moment. The argument is the script's `$1`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn run(script: &str, argument: &Path) -> anyhow::Result<Self> {
+        let shell = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .arg("sh")
+            .arg(argument)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("cannot start the shell that cleans up")?;
+        Ok(Self { shell })
+    }
+
+    /// Nothing is to be run after all.
+    fn forget(&mut self) {
+        let _ = self.shell.kill();
+    }
+}
+
+impl Drop for Afterwards {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
 /// A folder that is removed when this value is dropped, and also when this process dies without dropping anything.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    sweeper: Child,
+    // Tries again, when it is dropped, to remove what a dying writer may have put back.
+    sweeper: Afterwards,
     keep: bool,
 }
 
@@ -289,17 +330,7 @@ impl Folder {
             .tempdir_in(&parent)
             .with_context(|| format!("cannot make a folder in {}", parent.display()))?
             .keep();
-        let sweeper = Command::new("sh")
-            .arg("-c")
-            .arg(SWEEP)
-            .arg("sh")
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("cannot start the shell that removes the folder")?;
+        let sweeper = Afterwards::run(SWEEP, &path)?;
         Ok(Self {
             path,
             sweeper,
@@ -322,13 +353,10 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.keep {
-            let _ = self.sweeper.kill();
+            self.sweeper.forget();
         } else {
             let _ = fs::remove_dir_all(&self.path);
-            // The sweeper tries again what a dying writer may have put back.
-            drop(self.sweeper.stdin.take());
         }
-        let _ = self.sweeper.wait();
     }
 }
 

@@ -60,6 +60,10 @@ pub enum Tool {
     ApiServer(Kubernetes),
     /// Garbage collection, Jobs, namespaces and the rest, of one version.
     ControllerManager(Kubernetes),
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Chooses a node for each pod.
+    Scheduler,
     /// What people type.
     Kubectl,
     /// Renders the chart.
@@ -74,6 +78,8 @@ impl Tool {
             Self::Etcd => "etcd",
             Self::ApiServer(_) => "kube-apiserver",
             Self::ControllerManager(_) => "kube-controller-manager",
+            Self::Kubelet => "kubelet",
+            Self::Scheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",
@@ -84,6 +90,8 @@ impl Tool {
         match self {
             Self::Etcd => "etcd",
             Self::ApiServer(version) | Self::ControllerManager(version) => version.as_str(),
+            // A kubelet may be no newer than its API server, so there is one for the newest only.
+            Self::Kubelet | Self::Scheduler => "node-1.36",
             Self::Kubectl => Kubernetes::V1_36.as_str(),
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",

@@ -33,7 +33,12 @@ pub async fn shared() -> &'static Stage {
 impl Stage {
     /// A fresh one, for stories that break things.
     pub async fn new() -> Self {
-        let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
+        Self::with(ClusterOptions::new()).await
+    }
+
+    /// A fresh one, on a cluster that is started in this way.
+    pub async fn with(options: ClusterOptions) -> Self {
+        let cluster = Cluster::start(options).await.unwrap();
         cluster.install_chart().await.unwrap();
         let engineer = cluster.platform_engineer().await.unwrap();
         let officer = cluster.officer().await.unwrap();

@@ -150,6 +150,21 @@ impl ControlPlane {
         ))
     }
 
+    pub(super) fn takes_nodes(&self) -> bool {
+        self.options.nodes
+    }
+
+    /// What this cluster adds to the flags of every API server.
+    fn api_server_flags(&self) -> Vec<String> {
+        let mut more = if self.options.nodes {
+            flags::with_nodes(&self.layout())
+        } else {
+            Vec::new()
+        };
+        more.extend(self.options.api_server_flags.iter().cloned());
+        more
+    }
+
     pub(super) fn audit_file(&self) -> Option<PathBuf> {
         let left = coverage::folder()
             .zip(self.folder.file_name())
@@ -174,11 +189,8 @@ impl ControlPlane {
         self.kill_api_server();
         let program = tools::find_async(Tool::ApiServer(self.version)).await?;
         let audit = self.audit_file();
-        let arguments = flags::api_server(
-            &self.layout(),
-            audit.as_deref(),
-            &self.options.api_server_flags,
-        );
+        let arguments =
+            flags::api_server(&self.layout(), audit.as_deref(), &self.api_server_flags());
         let process = Process::start(
             "kube-apiserver",
             &program,
@@ -204,7 +216,7 @@ impl ControlPlane {
             .options
             .audit
             .then(|| self.folder.join(format!("audit-{number}.jsonl")));
-        let mut further = self.options.api_server_flags.clone();
+        let mut further = self.api_server_flags();
         further.extend(more.iter().map(|&flag| flag.to_owned()));
         let arguments = flags::api_server(&layout, audit.as_deref(), &further);
         let log = self.folder.join(format!("kube-apiserver-{number}.log"));
@@ -327,6 +339,7 @@ fn write_files(folder: &Path, authority: &Authority, server: &Server) -> anyhow:
     let write = |name: &str, text: &str| kubeconfig::write_private(&folder.join(name), text);
     let serving = authority.server(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
     let tokens = Authority::token_key()?;
+    let kubelet_client = authority.client("api-server", None)?;
     let pair = authority.client("system:kube-controller-manager", None)?;
     fs::create_dir_all(folder.join("controller-manager"))
         .context("no folder for the controller manager")?;
@@ -335,6 +348,8 @@ fn write_files(folder: &Path, authority: &Authority, server: &Server) -> anyhow:
     write("server.key", &serving.key)?;
     write("tokens.key", &tokens.private)?;
     write("tokens.pub", &tokens.public)?;
+    write(flags::KUBELET_CLIENT.0, &kubelet_client.certificate)?;
+    write(flags::KUBELET_CLIENT.1, &kubelet_client.key)?;
     write("audit-policy.json", flags::AUDIT_POLICY)?;
     let text = kubeconfig::text(
         server,

@@ -83,6 +83,24 @@ pub(super) fn api_server(
     merged(flags, more)
 }
 
+/// What an API server needs besides when there is a real node: kubelets may do for their own pods what they must, and
+/// it knows itself to them with a certificate of its own, for logs and `exec`.
+pub(super) fn with_nodes(layout: &Layout<'_>) -> Vec<String> {
+    vec![
+        "--authorization-mode=Node,RBAC".to_owned(),
+        format!(
+            "--kubelet-client-certificate={}",
+            layout.file(KUBELET_CLIENT.0)
+        ),
+        format!("--kubelet-client-key={}", layout.file(KUBELET_CLIENT.1)),
+        // The address of a node is never loopback, its name may be.
+        "--kubelet-preferred-address-types=Hostname".to_owned(),
+    ]
+}
+
+/// Files of the certificate and the key with which an API server calls kubelets.
+pub(super) const KUBELET_CLIENT: (&str, &str) = ("kubelet-client.crt", "kubelet-client.key");
+
 pub(super) fn controller_manager(layout: &Layout<'_>, more: &[String]) -> Vec<String> {
     merged(
         vec![

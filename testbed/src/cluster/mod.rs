@@ -311,6 +311,21 @@ impl Cluster {
             })
     }
 
+    /// Whether it was started for a real node to join.
+    ///
+    /// # Errors
+    /// [`NotAvailable`] when the cluster was there before or was started without.
+    pub(crate) fn takes_nodes(&self) -> Result<(), NotAvailable> {
+        let what = "a node of the testbed's own";
+        if self.own(what)?.takes_nodes() {
+            return Ok(());
+        }
+        Err(NotAvailable {
+            what,
+            cluster: "a cluster that was started without nodes",
+        })
+    }
+
     /// Process ids of the parts of the cluster, with their names; for measurements.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub struct ClusterOptions {
     pub audit: bool,
     /// Whether to run the controller manager.
     pub controller_manager: bool,
+    /// Whether a real node may join, see [`crate::node`].
+    pub nodes: bool,
     /// Further flags of the API server; a flag given here replaces the testbed's own of that name.
     pub api_server_flags: Vec<String>,
     /// Further flags of the controller manager, in the same way.
@@ -29,6 +31,7 @@ impl Default for ClusterOptions {
             kubernetes: None,
             audit: true,
             controller_manager: true,
+            nodes: false,
             api_server_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
             etcd_flags: Vec::new(),
@@ -62,6 +65,13 @@ impl ClusterOptions {
     #[must_use]
     pub fn without_controller_manager(mut self) -> Self {
         self.controller_manager = false;
+        self
+    }
+
+    /// Ready for a real node: kubelets may act for their pods, and the API server may ask them.
+    #[must_use]
+    pub fn with_nodes(mut self) -> Self {
+        self.nodes = true;
         self
     }
 
