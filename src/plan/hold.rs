@@ -578,7 +578,7 @@ impl Making<'_> {
         if self.hold.has(HoldEffect::SuspendProcessing)
             && self.hold.has(HoldEffect::PreventDeletion)
         {
-            limits.push("pods that their node stops by itself: for want of memory or disk, at the deadline in their spec, or with the node".to_owned());
+            limits.push("what a node does by itself: it stops pods for want of memory or disk, at the deadline in their spec, and with itself, and starts a container that crashed again in the pod that it is in".to_owned());
         }
         if self.hold.has(HoldEffect::FreezeAccess) {
             limits.push(

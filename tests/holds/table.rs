@@ -185,10 +185,11 @@ async fn who_is_refused(stage: &Stage, text: &mut String) {
     rows(text, &cells);
 }
 
-const EFFECTS: [&[&str]; 6] = [
+const EFFECTS: [&[&str]; 7] = [
     &["PreventDeletion"],
     &["PreventAlteration"],
     &["SuspendProcessing"],
+    &["PreventDeletion", "SuspendProcessing"],
     &["SuspendProcessing", "EndProcessing"],
     &["SuspendSharing"],
     &["FreezeAccess"],

@@ -44,6 +44,7 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
         vec!["delete", "pod", "bare"],
         vec!["delete", "pod", web, "--force", "--grace-period=0"],
         vec!["delete", "pods", "-l", "app=db"],
+        says_that_it_failed(web),
         vec!["delete", "deployment", "web"],
         vec!["delete", "job", "import"],
         enter.to_vec(),
@@ -80,6 +81,29 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
         .await;
     let after = tenant.runs(&EVERYTHING).await;
     assert!(!after.contains_key(web), "{after:?}");
+    // And what nobody might say under the hold would have been the end of the container.
+    let (other, container) = after
+        .iter()
+        .find(|(pod, _)| pod.starts_with("web-"))
+        .unwrap();
+    let admin = stage.cluster.admin();
+    let mut arguments = vec!["-n", tenant.name()];
+    arguments.extend(says_that_it_failed(other));
+    admin.kubectl(&arguments).await.unwrap().success().unwrap();
+    eventually("its kubelet stops it", PATIENCE, || async {
+        let left = tenant.processes_of(container).len();
+        anyhow::ensure!(left == 0, "{left} processes");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// A kubelet believes what a status says, whoever wrote it.
+fn says_that_it_failed(pod: &str) -> Vec<&str> {
+    let status = r#"{"status":{"phase":"Failed"}}"#;
+    let patch = ["--subresource=status", "--type=merge", "-p", status];
+    [&["patch", "pod", pod][..], &patch].concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
