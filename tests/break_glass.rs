@@ -252,6 +252,14 @@ async fn no_authority_is_borrowed_by_a_token() {
         .unwrap()
         .success()
         .unwrap();
+    // Who may write CronJobs there may not thereby run pods, but their controller may, which asks for nobody else.
+    for (controller, may) in [("cronjob-controller", true), ("job-controller", false)] {
+        let by = format!("--as=system:serviceaccount:kube-system:{controller}");
+        let mut arguments = vec![by.as_str()];
+        arguments.extend(dry);
+        let output = admin.kubectl_with(&arguments, &job(1)).await.unwrap();
+        assert_eq!(output.is_success(), may, "{controller}: {output}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

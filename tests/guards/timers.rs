@@ -212,6 +212,78 @@ async fn the_clusters_own_controllers_close_a_path_through_the_guards() {
         .unwrap();
 }
 
+/// What the cluster's collector does to a timer whose owner is gone, and to a policy that it was told to wait with.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clusters_collector_clears_away_what_is_over() {
+    let cluster = cluster().await;
+    enrolled(cluster, "collected").await;
+    let operator = cluster.operator_identity().await.unwrap();
+    let made = async |object: &serde_json::Value| {
+        let text = object.to_string();
+        let create = ["create", "-o", "json", "-f", "-"];
+        let made = operator.kubectl_with(&create, &text).await.unwrap();
+        made.json().unwrap()
+    };
+    let mut lonely = timer("collected", "grant-lonely", 3600);
+    lonely["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "never-was", "uid": "00000000-0000-0000-0000-000000000000"
+    }]);
+    made(&lonely).await;
+    let job = made(&timer("collected", "grant-b", 3600)).await;
+    let mut waits = path(
+        "collected",
+        "grant-b",
+        job["metadata"]["uid"].as_str().unwrap(),
+    );
+    waits["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+    made(&waits).await;
+    // Nobody changes anything by a change that is none.
+    for what in ["job", "networkpolicy"] {
+        let nothing = [
+            "patch",
+            what,
+            "grant-b",
+            "-n",
+            "collected",
+            "--type=merge",
+            "-p",
+            "{}",
+        ];
+        cluster
+            .admin()
+            .kubectl(&nothing)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+    operator
+        .kubectl(&[
+            "delete",
+            "networkpolicy",
+            "grant-b",
+            "-n",
+            "collected",
+            "--wait=false",
+        ])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    for gone in ["networkpolicy/grant-b", "job/grant-lonely"] {
+        eventually("it is collected", PATIENCE, || async {
+            let output = cluster
+                .admin()
+                .kubectl(&["get", gone, "-n", "collected"])
+                .await?;
+            anyhow::ensure!(!output.is_success(), "{gone} is still there");
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_with_timers_and_paths_can_be_deleted() {
     let cluster = cluster().await;

@@ -200,6 +200,22 @@ async fn other_policy_kinds_are_the_operators_where_they_are_served() {
     }))
     .collect();
     stage.cluster.apply_kinds(&kinds).await.unwrap();
+    // Another part of Covenant, which writes what enforces names, say.
+    let backend = stage.cluster.identity("backend").await.unwrap();
+    let rules = json!([{
+        "apiGroups": ["cilium.io", "crd.projectcalico.org"],
+        "resources": ["ciliumnetworkpolicies", "networkpolicies"], "verbs": ["create"],
+    }]);
+    stage
+        .cluster
+        .give("backend", "backend", &rules)
+        .await
+        .unwrap();
+    stage
+        .cluster
+        .appoint("backend", "enforce", &[])
+        .await
+        .unwrap();
     let name = "network-foreign";
     stage.labelled(name, &[]).await;
     let foreign = |group: &str, kind: &str, field: &str| {
@@ -234,6 +250,9 @@ async fn other_policy_kinds_are_the_operators_where_they_are_served() {
                 FOREIGN,
                 &["another", kind],
             );
+            let dry = ["create", "--dry-run=server", "-f", "-"];
+            let text = another.to_string();
+            passes(backend.kubectl_with(&dry, &text).await.unwrap());
         }
         let of = [plural, "wide", "-n", name];
         refused(

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testbed::raw::{APPLY, Call, Caller, JSON};
+use testbed::raw::{APPLY, Call, Caller, JSON, MERGE};
 
 use super::kinds::{CONFIG_MAP, HOLD};
 use super::stage::{
@@ -339,4 +339,35 @@ async fn the_record_of_a_released_hold_is_kept_by_another_hold() {
         .decides(namespace, "second", decision("Released", "officer"))
         .await;
     passes(&admin, delete).await;
+}
+
+/// Where no tenant is named any more, the verb is asked for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_stands_when_the_namespace_is_no_tenants_any_more() {
+    let stage = stage().await;
+    let namespace = "left";
+    stage.enrolled(namespace).await;
+    stage
+        .holds(namespace, hold(namespace, "matter", &FIVE))
+        .await;
+    stage
+        .decides(namespace, "matter", decision("Released", "officer"))
+        .await;
+    let leave = json!({ "metadata": { "labels": { "privacy.cloudnexus.io/tenant": null } } });
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let platform = stage.platform.caller().unwrap();
+    passes(&platform, Call::new("PATCH", path).with(MERGE, leave)).await;
+    for (who, name) in [
+        (stage.officer.caller().unwrap(), "officer"),
+        (stage.gitops.caller().unwrap(), "gitops"),
+        (stage.admin(), "admin"),
+    ] {
+        let twice = json!([decision("Released", "officer"), decision("Released", name)]);
+        for decisions in [twice, json!([]), json!([decision("Released", name)])] {
+            let call = decision_call(namespace, "matter", &decisions);
+            let answer = who.send(&call).await.unwrap();
+            let same = decisions == json!([decision("Released", "officer")]);
+            assert_eq!(answer.is_success(), same, "{name} {decisions} {answer:?}");
+        }
+    }
 }
