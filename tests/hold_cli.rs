@@ -331,6 +331,28 @@ async fn a_live_hold_is_explained_with_what_it_refused() {
     // The officer reads no events.
     let text = out(&covenant(&officer, &explain));
     assert!(text.contains("you may not read the events"), "{text}");
+    // Whoever has the audit log needs none, and sees what people tried.
+    let tried = tenant
+        .kubectl(&["delete", "deployment", "web", "-n", ns])
+        .await
+        .unwrap();
+    assert!(!tried.is_success(), "{tried}");
+    let audit = cluster().await.audit().unwrap();
+    audit.marker().await.unwrap();
+    let log = audit.path().display().to_string();
+    let mut with_log = explain.to_vec();
+    with_log.extend(["--audit-log", &log]);
+    let text = out(&covenant(&officer, &with_log));
+    let by_tenant = format!("(PreventDeletion): {} may not DELETE it", tenant.name());
+    assert!(
+        text.contains("Deployment/web (once") && text.contains(&by_tenant),
+        "{text}"
+    );
+    assert!(text.contains("Pod/web-"), "{text}");
+    with_log[5] = "--audit-log=/nowhere";
+    let output = covenant(&officer, &with_log[..6]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("no audit log at /nowhere"), "{error}");
 
     let all = ["hold", "explain", "-n", ns, "-o", "json"];
     let list: Value = serde_json::from_str(&out(&covenant(&tenant, &all))).unwrap();

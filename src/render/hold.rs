@@ -158,7 +158,7 @@ pub struct ConditionReport {
     pub since: Timestamp,
 }
 
-/// What a hold has refused, as far as events tell.
+/// What a hold has refused, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "events", content = "items")]
 pub enum Refusals {
@@ -166,13 +166,15 @@ pub enum Refusals {
     Unreadable,
     /// These are what events tell of.
     Read(Vec<Refused>),
+    /// Events were not asked for: this is what an audit log tells of.
+    Audited(Vec<Refused>),
 }
 
 /// Refusals that one object met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Refused {
-    /// The object that complained, such as `ReplicaSet/web-5d4`.
+    /// The object that complained, such as `ReplicaSet/web-5d4`; out of an audit log the one that it was about.
     pub object: String,
     /// What the guard said last.
     pub said: String,

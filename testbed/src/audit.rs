@@ -191,6 +191,12 @@ impl AuditLog {
         Self { file, admin }
     }
 
+    /// The file itself.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.file
+    }
+
     /// A place in the log after everything that was answered before this call.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 //! May not: need more rights than reading holds. What else may not be read is said to be missing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, Error};
 
+use super::audit::Audited;
 use super::{Place, get, holds, unread};
 use crate::cli::plan::{Instant, Output, print};
 use crate::model::ObjectKey;
@@ -23,6 +25,10 @@ pub(super) struct ExplainArguments {
     name: Option<String>,
     #[command(flatten)]
     place: Place,
+    /// An audit log of an API server, to tell of every refusal in it, people's too. Without it events tell, which are kept
+    /// for an hour or so and know only what controllers met.
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
     /// How to print it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -39,11 +45,21 @@ pub(super) async fn run(arguments: &ExplainArguments) -> anyhow::Result<()> {
             Err(error) => return Err(unread(&client, &namespace, error).await),
         },
     };
-    let events = events(&client, &namespace).await;
+    let audited = match &arguments.audit_log {
+        Some(path) => Some(Audited::read(path)?),
+        None => None,
+    };
+    let events = match &audited {
+        Some(_) => None,
+        None => events(&client, &namespace).await,
+    };
     let stories: Vec<HoldStory> = objects
         .into_iter()
         .map(|object| {
-            let refusals = refusals(&object, events.as_deref());
+            let refusals = match &audited {
+                Some(audited) => Refusals::Audited(audited.of(&ObjectKey::of(&object))),
+                None => refusals(&object, events.as_deref()),
+            };
             render::hold_story(object, refusals, now)
         })
         .collect();

@@ -3,6 +3,7 @@
 //! What is decided is written by who decides, with their own rights, and the guards judge it: it works with the operator
 //! dead. May not: decide in another's name, or touch anything of a hold but its decisions.
 
+mod audit;
 mod decide;
 mod explain;
 

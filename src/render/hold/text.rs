@@ -265,7 +265,10 @@ fn refused(lines: &mut Vec<String>, story: &HoldStory) {
                 "  no event tells of a refusal; events are kept for an hour or so".to_owned(),
             );
         }
-        Refusals::Read(refused) => {
+        Refusals::Audited(refused) if refused.is_empty() => {
+            lines.push("  the audit log tells of no refusal".to_owned());
+        }
+        Refusals::Read(refused) | Refusals::Audited(refused) => {
             for one in refused.iter().take(TOLD) {
                 let last = one.last.map_or_else(String::new, |last| {
                     format!(", last {}", distance(story.at, last))
@@ -282,9 +285,12 @@ fn refused(lines: &mut Vec<String>, story: &HoldStory) {
             }
         }
     }
+    if matches!(story.refused, Refusals::Audited(_)) {
+        return;
+    }
     lines.push(styled(
         &format!(
-            "  every refusal, people's too, is in the audit log: the annotation \
+            "  every refusal, people's too, is in the audit log (--audit-log FILE reads it): the annotation \
              validation.policy.admission.k8s.io/validation_failure with [ProcessingHold {}/{}] in it",
             story.namespace, story.name
         ),
