@@ -173,3 +173,79 @@ async fn what_survives_from_before_enrolment_can_be_relabelled_and_removed_but_n
         .success()
         .unwrap();
 }
+
+/// With no room for default deny a namespace would be open.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_quota_keeps_the_floor_out() {
+    let cluster = cluster().await;
+    let quota = |namespace: &str, name: &str, key: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": name, "namespace": namespace },
+            "spec": { "hard": { key: "0" } },
+        })
+        .to_string()
+    };
+    let policies = "count/networkpolicies.networking.k8s.io";
+    let create = ["create", "-f", "-"];
+    let dry = ["create", "--dry-run=server", "-f", "-"];
+    enrolled(cluster, "floor-quota").await;
+    let boss = cluster
+        .namespace_cluster_admin("floor-quota")
+        .await
+        .unwrap();
+    let gitops = cluster.gitops().await.unwrap();
+    for who in [&boss, &gitops, cluster.admin()] {
+        let text = quota("floor-quota", "none", policies);
+        let output = who.kubectl_with(&create, &text).await.unwrap();
+        assert_refused(who, "a quota of policies", &output);
+        let text = quota("floor-quota", "other", "count/jobs.batch");
+        let output = who.kubectl_with(&dry, &text).await.unwrap();
+        output.success().unwrap();
+    }
+    let rules =
+        json!([{ "apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["create"] }]);
+    let engineer = cluster.platform_engineer().await.unwrap();
+    cluster
+        .give(engineer.name(), "engineer-quotas", &rules)
+        .await
+        .unwrap();
+    let text = quota("floor-quota", "none", policies);
+    let output = engineer.kubectl_with(&dry, &text).await.unwrap();
+    output.success().unwrap();
+    // In the stage observe it is warned of, and what is there when that ends can still be tended.
+    let labels = "privacy.cloudnexus.io/tenant: acme, privacy.cloudnexus.io/stage: observe";
+    engineer
+        .apply(&namespace("floor-quota-observing", labels))
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let text = quota("floor-quota-observing", "none", policies);
+    let output = cluster.admin().kubectl_with(&create, &text).await.unwrap();
+    assert!(
+        output.is_success() && output.stderr.contains("could leave no room"),
+        "{output}"
+    );
+    let label = [
+        "label",
+        "ns",
+        "floor-quota-observing",
+        "privacy.cloudnexus.io/stage-",
+    ];
+    engineer.kubectl(&label).await.unwrap().success().unwrap();
+    let note = [
+        "annotate",
+        "quota",
+        "none",
+        "a=b",
+        "-n",
+        "floor-quota-observing",
+    ];
+    cluster
+        .admin()
+        .kubectl(&note)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use testbed::raw::{APPLY, Call, Caller, JSON, MERGE};
 
-use super::kinds::{CONFIG_MAP, HOLD};
+use super::kinds::{CONFIG_MAP, HOLD, QUOTA};
 use super::stage::{
     FIVE, Stage, decision, decision_call, held, hold, narrowed, passes, refused, stage,
 };
@@ -370,4 +370,56 @@ async fn what_was_decided_stands_when_the_namespace_is_no_tenants_any_more() {
             assert_eq!(answer.is_success(), same, "{name} {decisions} {answer:?}");
         }
     }
+}
+
+/// A quota of none would keep out the officer's hold as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_quota_keeps_a_hold_out() {
+    let stage = stage().await;
+    let quota = |namespace: &str, name: &str, key: &str| {
+        let body = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": name, "namespace": namespace },
+            "spec": { "hard": { key: "0" } },
+        });
+        QUOTA.create(namespace, body)
+    };
+    let ours = "count/processingholds.privacy.cloudnexus.io";
+    let observing =
+        json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" });
+    stage.enrolled("quotas").await;
+    stage.labelled("quotas-observing", observing).await;
+    for namespace in ["quotas", "quotas-observing"] {
+        let cluster = &stage.cluster;
+        let boss = cluster.namespace_role("quota-boss", "cluster-admin", namespace);
+        let boss = boss.await.unwrap().caller().unwrap();
+        for who in [&boss, &stage.admin(), &stage.gitops.caller().unwrap()] {
+            let call = quota(namespace, "none", ours);
+            refused(who, call, "an officer's must always fit").await;
+            let other = "count/configmaps";
+            passes(who, quota(namespace, "other", other).dry()).await;
+        }
+        passes(&boss, quota(namespace, "other", "count/configmaps")).await;
+        let add = json!({ "spec": { "hard": { ours: "0" } } });
+        let call = QUOTA.merge(namespace, "other", add);
+        refused(&boss, call, "an officer's must always fit").await;
+        let note = json!({ "metadata": { "annotations": { "a": "b" } } });
+        passes(&boss, QUOTA.merge(namespace, "other", note)).await;
+        let rules = json!([{ "apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["create", "patch"] }]);
+        cluster
+            .give("quota-platform", "quota-platform", &rules)
+            .await
+            .unwrap();
+        cluster
+            .appoint("quota-platform", "administer", &["acme"])
+            .await
+            .unwrap();
+        let platform = cluster.identity("quota-platform").await.unwrap();
+        let platform = platform.caller().unwrap();
+        passes(&platform, quota(namespace, "none", ours).dry()).await;
+    }
+    stage
+        .labelled("quotas-elsewhere", json!({ "a": "b" }))
+        .await;
+    let call = quota("quotas-elsewhere", "none", ours);
+    passes(&stage.admin(), call).await;
 }
