@@ -67,6 +67,22 @@ async fn a_volume_behind_a_held_claim_is_neither_deleted_nor_set_back_nor_unlabe
             refused(who, merge(path, strip.clone()), WORDS).await;
         }
     }
+    // Nor is it given to a claim where no hold is.
+    let mut bound = volume("bound", json!({}));
+    bound["spec"]["claimRef"] = json!({ "namespace": "volumes-held", "name": "data" });
+    passes(&admin, Call::new("POST", VOLUMES).with(JSON, bound)).await;
+    passes(&operator, merge(path("bound"), keeps.clone())).await;
+    let claim = |claim: Value| json!({ "spec": { "claimRef": claim } });
+    passes(&admin, merge(path("bound"), claim(json!({ "uid": "1" })))).await;
+    for other in [
+        Value::Null,
+        json!({ "namespace": "elsewhere" }),
+        json!({ "name": "other" }),
+        json!({ "uid": "2" }),
+        json!({ "uid": null }),
+    ] {
+        refused(&admin, merge(path("bound"), claim(other)), WORDS).await;
+    }
     // The controllers that bind and release it go on.
     let phase = json!({ "status": { "phase": "Released" } });
     passes(&admin, merge(format!("{}/status", path("held")), phase)).await;
@@ -86,7 +102,7 @@ async fn a_volume_behind_a_held_claim_is_neither_deleted_nor_set_back_nor_unlabe
         "cannot delete",
     )
     .await;
-    for name in ["held", "leaving"] {
+    for name in ["held", "leaving", "bound"] {
         passes(&operator, merge(path(name), back.clone())).await;
         admin.send(&Call::new("DELETE", path(name))).await.unwrap();
         passes(&admin, merge(path(name), strip.clone())).await;
