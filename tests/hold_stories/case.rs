@@ -14,6 +14,16 @@ pub const ALL: [&str; 5] = [
     "FreezeAccess",
 ];
 
+/// Every event of a hold that ends what runs, from its proof to its release.
+pub const TOLD_OF_AN_ENDING: [&str; 6] = [
+    "HoldEnforced",
+    "HoldReleased",
+    "HoldRestored",
+    "LossesPublished",
+    "ProcessingEnded",
+    "ProcessingSuspended",
+];
+
 pub fn hold(namespace: &str, name: &str, effects: &[&str]) -> Value {
     json!({
         "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "ProcessingHold",
@@ -98,6 +108,21 @@ impl Stage {
         )
         .await
         .unwrap()
+    }
+
+    /// What is the tenant's of its workloads: everything but the server's own bookkeeping.
+    pub async fn workloads_as_written(&self, namespace: &str) -> Vec<Value> {
+        let kinds = "deployments,statefulsets,daemonsets,cronjobs,jobs";
+        let list = self.get(&[kinds, "-n", namespace]).await;
+        let mut objects = list["items"].as_array().cloned().unwrap();
+        for object in &mut objects {
+            let object = object.as_object_mut().unwrap();
+            object.remove("status");
+            for field in ["resourceVersion", "managedFields"] {
+                object["metadata"].as_object_mut().unwrap().remove(field);
+            }
+        }
+        objects
     }
 
     /// Waits until every API server is proven to refuse in a hold's name.

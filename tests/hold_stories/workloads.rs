@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::agent::Agent;
 use testbed::{always, eventually};
 
-use crate::case::{hold, made};
+use crate::case::{TOLD_OF_AN_ENDING, hold, made};
 use crate::stage::{PATIENCE, Stage, Tenant, shared};
 
 async fn agent() -> &'static Agent {
@@ -92,26 +92,6 @@ async fn wait_running(stage: &Stage, namespace: &str, expected: &[(&str, usize)]
     .unwrap();
 }
 
-/// What is the tenant's of its workloads: everything but the server's own bookkeeping.
-async fn as_written(stage: &Stage, namespace: &str) -> Vec<Value> {
-    let list = stage
-        .get(&[
-            "deployments,statefulsets,daemonsets,cronjobs,jobs",
-            "-n",
-            namespace,
-        ])
-        .await;
-    let mut objects = list["items"].as_array().cloned().unwrap();
-    for object in &mut objects {
-        let object = object.as_object_mut().unwrap();
-        object.remove("status");
-        for field in ["resourceVersion", "managedFields"] {
-            object["metadata"].as_object_mut().unwrap().remove(field);
-        }
-    }
-    objects
-}
-
 const EVERYTHING: [(&str, usize); 6] = [
     ("bare", 1),
     ("db", 1),
@@ -135,7 +115,7 @@ async fn with_workloads<'a>(stage: &'a Stage, name: &str) -> Tenant<'a> {
 async fn suspended_workloads_keep_what_runs_start_nothing_and_go_on_at_release() {
     let stage = shared().await;
     let tenant = with_workloads(stage, "suspended").await;
-    let before = as_written(stage, &tenant.name).await;
+    let before = stage.workloads_as_written(&tenant.name).await;
     stage
         .holds(&hold(
             &tenant.name,
@@ -207,7 +187,7 @@ async fn suspended_workloads_keep_what_runs_start_nothing_and_go_on_at_release()
         .hold_is(&tenant.name, "case-1", "Restored", "True", "GraceOver")
         .await;
     wait_running(stage, &tenant.name, &EVERYTHING).await;
-    let mut after = as_written(stage, &tenant.name).await;
+    let mut after = stage.workloads_as_written(&tenant.name).await;
     // The tenant's own two scales are the only change of a generation.
     let web = after
         .iter_mut()
@@ -222,7 +202,7 @@ async fn what_ends_was_published_first_and_comes_back_at_release_but_for_what_wa
 {
     let stage = shared().await;
     let tenant = with_workloads(stage, "ended").await;
-    let before = as_written(stage, &tenant.name).await;
+    let before = stage.workloads_as_written(&tenant.name).await;
     let mut case = hold(
         &tenant.name,
         "case-1",
@@ -280,20 +260,8 @@ async fn what_ends_was_published_first_and_comes_back_at_release_but_for_what_wa
     stage
         .hold_is(&tenant.name, "case-1", "Restored", "True", "GraceOver")
         .await;
-    assert_eq!(before, as_written(stage, &tenant.name).await);
+    assert_eq!(before, stage.workloads_as_written(&tenant.name).await);
     // What was ended was ended by the operator, after the list was stored, and by nobody else.
     let uid = published["metadata"]["uid"].as_str().unwrap();
-    tenant
-        .events(
-            uid,
-            &[
-                "HoldEnforced",
-                "HoldReleased",
-                "HoldRestored",
-                "LossesPublished",
-                "ProcessingEnded",
-                "ProcessingSuspended",
-            ],
-        )
-        .await;
+    tenant.events(uid, &TOLD_OF_AN_ENDING).await;
 }

@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// What a workload asks for, and what a hold must not wait for.
 const GRACE: i64 = 600;
 /// The volume that every container writes to.
-const VOLUME: &str = "work";
+const VOLUME: &str = "data";
 
 /// A cluster with the chart, the operator, the people and a node.
 pub struct RealStage {
@@ -77,7 +77,7 @@ pub type Containers = BTreeMap<String, Container>;
 
 /// A container that writes a line five times a second, and hears no request to end.
 fn template(app: &str) -> Value {
-    let script = "trap '' TERM; while :; do date >>/work/lines; sleep 0.2; done";
+    let script = "trap '' TERM; while :; do date >>/data/lines; sleep 0.2; done";
     json!({
         "metadata": { "labels": { "app": app } },
         "spec": {
@@ -85,7 +85,7 @@ fn template(app: &str) -> Value {
             "volumes": [{ "name": VOLUME, "emptyDir": {} }],
             "containers": [{
                 "name": "app", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", script],
-                "volumeMounts": [{ "name": VOLUME, "mountPath": "/work" }]
+                "volumeMounts": [{ "name": VOLUME, "mountPath": "/data" }]
             }]
         }
     })
@@ -207,21 +207,6 @@ impl RealTenant<'_> {
         })
         .await
         .unwrap();
-    }
-
-    /// What is the tenant's of its workloads: everything but the server's own bookkeeping.
-    pub async fn as_written(&self) -> Vec<Value> {
-        let kinds = "deployments,statefulsets,jobs";
-        let list = self.real.stage.get(&[kinds, "-n", self.name()]).await;
-        let mut objects = list["items"].as_array().cloned().unwrap();
-        for object in &mut objects {
-            let object = object.as_object_mut().unwrap();
-            object.remove("status");
-            for field in ["resourceVersion", "managedFields"] {
-                object["metadata"].as_object_mut().unwrap().remove(field);
-            }
-        }
-        objects
     }
 
     /// The tenant's administrator types this, and it is let through.

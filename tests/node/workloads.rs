@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testbed::{always, eventually};
 
-use crate::case::hold;
+use crate::case::{TOLD_OF_AN_ENDING, hold};
 use crate::containers::{EVERYTHING, PATIENCE, RealStage, shared};
 use crate::stage::condition;
 
@@ -21,9 +21,9 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
 {
     let tenant = shared().await.with_workloads("kept").await;
     let stage = &tenant.real.stage;
-    let before = tenant.as_written().await;
+    let before = stage.workloads_as_written(tenant.name()).await;
     let containers = tenant.containers().await.unwrap();
-    let enter = ["exec", "bare", "--", "cat", "/work/lines"];
+    let enter = ["exec", "bare", "--", "cat", "/data/lines"];
     tenant.may(&enter).await;
 
     let effects = ["PreventDeletion", "SuspendProcessing", "FreezeAccess"];
@@ -74,7 +74,7 @@ async fn real_containers_of_suspended_workloads_go_on_untouched_and_nothing_is_s
     untouched().await.unwrap();
     tenant.all_write(&containers).await;
     tenant.may(&enter).await;
-    assert_eq!(before, tenant.as_written().await);
+    assert_eq!(before, stage.workloads_as_written(tenant.name()).await);
     // Its controller works again: what a person deletes is made anew.
     tenant
         .may(&["delete", "pod", web, "--grace-period=1", "--wait=false"])
@@ -111,7 +111,7 @@ async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_a
  {
     let tenant = shared().await.with_workloads("ended").await;
     let stage = &tenant.real.stage;
-    let before = tenant.as_written().await;
+    let before = stage.workloads_as_written(tenant.name()).await;
     let containers = tenant.containers().await.unwrap();
     let effects = ["PreventDeletion", "SuspendProcessing", "EndProcessing"];
     let mut case = hold(tenant.name(), "case-1", &effects);
@@ -209,25 +209,12 @@ async fn real_containers_that_a_hold_ends_are_gone_from_the_machine_in_seconds_a
         after,
         "the bare pod does not come back, as was told"
     );
-    assert_eq!(before, tenant.as_written().await);
+    assert_eq!(before, stage.workloads_as_written(tenant.name()).await);
     let job = stage.get(&["job", "import", "-n", tenant.name()]).await;
     assert_eq!(job["status"]["active"], 1, "{job}");
     assert_eq!(failed(&job), None, "an end counts as one try of seven");
     let uid = published["metadata"]["uid"].as_str().unwrap();
-    tenant
-        .tenant
-        .events(
-            uid,
-            &[
-                "HoldEnforced",
-                "HoldReleased",
-                "HoldRestored",
-                "LossesPublished",
-                "ProcessingEnded",
-                "ProcessingSuspended",
-            ],
-        )
-        .await;
+    tenant.tenant.events(uid, &TOLD_OF_AN_ENDING).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
