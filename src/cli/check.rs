@@ -2,6 +2,7 @@
 //!
 //! May not: change anything, or call something proven that was not asked. What the caller may not read is `Unknown`.
 
+mod its_operator;
 mod probes;
 
 use std::path::PathBuf;

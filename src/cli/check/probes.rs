@@ -1,19 +1,14 @@
 //! The checks, one function each.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
+use super::its_operator;
 use crate::api::custom_resource_definitions;
-use crate::api::names::{
-    AUTHORITY_GROUP, AUTHORITY_RESOURCE, LABEL_MANAGED_BY, LABEL_TENANT, MANAGED_BY_COVENANT,
-    VERB_ENFORCE, VERB_NEVER_GRANTED,
-};
-use crate::model::{Kind, LABEL_IDENTITY, ServerLease, Settings, World};
+use crate::api::names::{LABEL_MANAGED_BY, LABEL_TENANT, MANAGED_BY_COVENANT};
+use crate::model::{Kind, LABEL_IDENTITY, Settings, World};
 use crate::operator;
 use crate::plan::{deadline_of, deviations};
 use crate::render::{Check, Finding};
@@ -38,7 +33,7 @@ const ENFORCERS: [&str; 9] = [
 ];
 
 /// What was found: how it went, and in words.
-type Found = (Finding, String);
+pub(super) type Found = (Finding, String);
 
 /// Every check, in order.
 pub async fn all(client: &Client, namespace: &str) -> Vec<Check> {
@@ -90,12 +85,17 @@ pub async fn all(client: &Client, namespace: &str) -> Vec<Check> {
     add(
         "operator",
         "it runs",
-        operator_runs(client, namespace).await,
+        its_operator::runs(client, namespace).await,
     );
     add(
         "operator",
         "it has its appointment and no wildcard",
-        appointment(client, namespace).await,
+        its_operator::appointment(client, namespace).await,
+    );
+    add(
+        "operator",
+        "it may do what it must",
+        its_operator::rights(client, namespace).await,
     );
     add(
         "timers",
@@ -116,20 +116,20 @@ pub async fn all(client: &Client, namespace: &str) -> Vec<Check> {
     checks
 }
 
-fn passed(message: impl Into<String>) -> Found {
+pub(super) fn passed(message: impl Into<String>) -> Found {
     (Finding::Passed, message.into())
 }
 
-fn unknown(message: impl Into<String>) -> Found {
+pub(super) fn unknown(message: impl Into<String>) -> Found {
     (Finding::Unknown, message.into())
 }
 
-fn failed(message: impl Into<String>) -> Found {
+pub(super) fn failed(message: impl Into<String>) -> Found {
     (Finding::Failed, message.into())
 }
 
 /// What may not be read is unknown; what is not there or does not answer has failed.
-fn unread(what: &str, error: &kube::Error) -> Found {
+pub(super) fn unread(what: &str, error: &kube::Error) -> Found {
     match error {
         kube::Error::Api(status) if status.code == 403 => unknown(format!(
             "you may not read {what}; ask with the role covenant-auditor"
@@ -147,7 +147,7 @@ fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &kind.api_resource())
 }
 
-fn resource(group: &str, version: &str, kind: &str) -> kube::core::ApiResource {
+pub(super) fn resource(group: &str, version: &str, kind: &str) -> kube::core::ApiResource {
     let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
     kube::core::ApiResource::from_gvk(&gvk)
 }
@@ -213,7 +213,11 @@ async fn servers(client: &Client) -> Found {
     let identities = ListParams::default().labels(&format!("{LABEL_IDENTITY}=kube-apiserver"));
     match leases.list(&identities).await {
         Ok(found) => {
-            let live = found.items.iter().filter_map(ServerLease::read).count();
+            let mut world = World::new(Settings::default());
+            for lease in found {
+                world.apply(Kind::ServerLease, lease);
+            }
+            let live = world.live_servers();
             if live == 0 {
                 unknown(
                     "no identity Lease is in kube-system, so no hold can be proven on every server",
@@ -347,65 +351,6 @@ async fn guards_read(client: &Client, readable: bool) -> Found {
         passed("that each server refuses is shown by the holds below")
     } else {
         unknown(wrong.join("; "))
-    }
-}
-
-async fn operator_runs(client: &Client, namespace: &str) -> Found {
-    let deployments = resource("apps", "v1", "Deployment");
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &deployments);
-    match api.get_opt("covenant").await {
-        Ok(Some(found)) => {
-            let ready = found
-                .data
-                .pointer("/status/readyReplicas")
-                .and_then(Value::as_i64)
-                .unwrap_or_default();
-            if ready > 0 {
-                passed("")
-            } else {
-                failed(
-                    "no replica is ready; holds keep and open paths close all the same, but nothing opens: kubectl logs deploy/covenant",
-                )
-            }
-        }
-        Ok(None) => unknown(format!(
-            "there is no Deployment covenant in {namespace}; it may run elsewhere (--namespace)"
-        )),
-        Err(error) => unread("Deployments", &error),
-    }
-}
-
-async fn appointment(client: &Client, namespace: &str) -> Found {
-    let user = format!("system:serviceaccount:{namespace}:covenant");
-    let mut allowed = Vec::new();
-    for verb in [VERB_ENFORCE, VERB_NEVER_GRANTED] {
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(user.clone()),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some(AUTHORITY_GROUP.to_owned()),
-                    resource: Some(AUTHORITY_RESOURCE.to_owned()),
-                    verb: Some(verb.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
-        match reviews.create(&PostParams::default(), &review).await {
-            Ok(answer) => allowed.push(answer.status.is_some_and(|status| status.allowed)),
-            Err(error) => return unread("what others may do (SubjectAccessReviews)", &error),
-        }
-    }
-    match allowed.as_slice() {
-        [true, false] => passed(""),
-        [_, true] => failed(format!(
-            "{user} holds a wildcard, which carries no authority: the guards refuse it; take the wildcard away"
-        )),
-        _ => failed(format!(
-            "{user} may not {VERB_ENFORCE}; install the chart's roles"
-        )),
     }
 }
 
