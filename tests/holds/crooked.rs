@@ -315,7 +315,8 @@ async fn no_autoscaler_scales_what_is_held_and_what_is_left_out_it_does() {
     }
 }
 
-/// A kubelet stops a pod whose status says that it has finished, whoever wrote that.
+/// A pod's status that says that it has finished is believed by its controllers at once, and by its kubelet with the next
+/// change of the pod.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_its_kubelet_says_that_a_kept_pod_has_finished() {
     let stage = stage().await;

@@ -97,11 +97,6 @@ fn workloads(namespace: &str) -> Vec<Value> {
     let selector = |app: &str| json!({ "matchLabels": { "app": app } });
     let mut job = template("job");
     job["spec"]["restartPolicy"] = json!("Never");
-    let mut bare = template("bare");
-    bare["apiVersion"] = json!("v1");
-    bare["kind"] = json!("Pod");
-    bare["metadata"]["name"] = json!("bare");
-    bare["metadata"]["namespace"] = json!(namespace);
     vec![
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata("web"),
             "spec": { "replicas": 2, "selector": selector("web"), "template": template("web") } }),
@@ -109,8 +104,19 @@ fn workloads(namespace: &str) -> Vec<Value> {
             "spec": { "replicas": 1, "serviceName": "db", "selector": selector("db"), "template": template("db") } }),
         json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata("import"),
             "spec": { "backoffLimit": 6, "template": job } }),
-        bare,
+        bare(namespace, "bare", GRACE),
     ]
+}
+
+/// A pod that nobody makes anew.
+fn bare(namespace: &str, name: &str, grace: i64) -> Value {
+    let mut pod = template(name);
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!(name);
+    pod["metadata"]["namespace"] = json!(namespace);
+    pod["spec"]["terminationGracePeriodSeconds"] = json!(grace);
+    pod
 }
 
 /// What [`workloads`] come to.
@@ -173,6 +179,19 @@ impl RealTenant<'_> {
             Ok(containers) => containers,
             Err(error) => panic!("{error:#}\n{}", self.real.node.tails(30)),
         }
+    }
+
+    /// Makes one more pod that nobody makes anew, with this grace, and returns its container once it writes.
+    pub async fn runs_bare(&self, name: &str, grace: i64) -> Container {
+        made(&self.tenant.admin, &bare(self.name(), name, grace)).await;
+        let what = format!("{name} runs");
+        eventually(&what, PATIENCE, || async {
+            let mut containers = self.containers().await?;
+            let container = containers.remove(name).filter(|each| self.lines(each) > 0);
+            container.ok_or_else(|| anyhow::anyhow!("not yet"))
+        })
+        .await
+        .unwrap()
     }
 
     /// How many lines a container has written, read from the node's disk.
