@@ -131,6 +131,16 @@ fn nothing_is_ended_while_it_is_not_known_what_would_be_lost() {
 }
 
 #[test]
+fn what_cannot_be_listed_is_asked_for_again_only_where_something_waits_for_it() {
+    let mut world = held_by(&[&case("freezes", &["FreezeAccess"])]);
+    let mut survey = asked(&plan(&world, &unit(), now())).unwrap();
+    survey.unread = vec!["pods: forbidden".to_owned()];
+    world.learn_survey(NAMESPACE, survey);
+    let much_later = now() + SignedDuration::from_hours(48);
+    assert_eq!(asked(&plan(&world, &unit(), much_later)), None);
+}
+
+#[test]
 fn what_others_opened_before_is_said_where_processing_is_said_to_be_cut_off() {
     let policy = |name: &str, spec: Value| {
         json!({

@@ -446,9 +446,11 @@ impl Making<'_> {
 
     fn survey_inquiry(&mut self) {
         let namespace = &self.hold.meta.key.namespace;
+        // Only what is to be ended waits for a list that is whole.
+        let waits = self.hold.has(HoldEffect::EndProcessing) && self.hold.status.ending.is_none();
         let again = self
             .survey
-            .filter(|survey| !survey.unread.is_empty())
+            .filter(|survey| waits && !survey.unread.is_empty())
             .and_then(|survey| survey.at.checked_add(SURVEY_AGAIN).ok());
         if let Some(again) = again.filter(|again| *again > self.now) {
             self.next.note(again, self.now);

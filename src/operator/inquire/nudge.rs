@@ -55,7 +55,7 @@ fn lacks_pods(data: &Value) -> bool {
             .map(|completions| completions - number("/status/succeeded").unwrap_or_default());
         let wanted = left.map_or(parallelism, |left| left.min(parallelism));
         return !suspended
-            && data.pointer("/status/completionTime").is_none()
+            && !is_finished(data)
             && number("/status/active").unwrap_or_default() < wanted;
     }
     let wanted = number("/spec/replicas")
@@ -65,6 +65,14 @@ fn lacks_pods(data: &Value) -> bool {
         .or_else(|| number("/status/currentNumberScheduled"))
         .unwrap_or_default();
     there < wanted
+}
+
+fn is_finished(job: &Value) -> bool {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        (condition["type"] == "Complete" || condition["type"] == "Failed")
+            && condition["status"] == "True"
+    })
 }
 
 async fn annotate(
@@ -131,7 +139,7 @@ mod tests {
                 true,
                 json!({ "spec": { "parallelism": 2 }, "status": { "active": 1 } }),
             ),
-            // A timer runs no pods; a Job that is suspended or complete wants none.
+            // A timer runs no pods; a Job that is suspended or finished wants none.
             (false, json!({ "spec": { "parallelism": 0 } })),
             (
                 false,
@@ -139,7 +147,11 @@ mod tests {
             ),
             (
                 false,
-                json!({ "spec": { "parallelism": 1 }, "status": { "completionTime": "2026-11-01T00:00:00Z" } }),
+                json!({ "spec": { "parallelism": 1 }, "status": { "conditions": [{ "type": "Failed", "status": "True" }] } }),
+            ),
+            (
+                true,
+                json!({ "spec": { "parallelism": 1 }, "status": { "conditions": [{ "type": "Failed", "status": "False" }] } }),
             ),
         ] {
             assert_eq!(lacks_pods(&data), lacks, "{data}");
