@@ -14,7 +14,7 @@ demo: ## Tell the main job as a story, on a real API server (DEMO_FLAGS="--keep"
 	@cargo build --release --locked --bin covenant
 	@cargo build --locked -p testbed --bins
 	@tools/build 1.36 etcd helm cyclonus
-	@cargo run --quiet --locked -p testbed --bin demo -- --covenant target/release/covenant $(DEMO_FLAGS)
+	@cargo run --quiet --locked -p testbed --bin demo -- --covenant "$${CARGO_TARGET_DIR:-target}/release/covenant" $(DEMO_FLAGS)
 
 test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
 	@echo "==> the oldest supported Kubernetes first: resources, guards and the main story"
@@ -50,7 +50,7 @@ tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
 bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus
 	@cargo build --release --locked --bin covenant
-	@cargo run --release --locked -p testbed --bin bench -- --covenant target/release/covenant $(BENCH_FLAGS)
+	@cargo run --release --locked -p testbed --bin bench -- --covenant "$${CARGO_TARGET_DIR:-target}/release/covenant" $(BENCH_FLAGS)
 
 soak: ## A million deletes under a hold, with the operator alive, dead and dying, and every weakening of a guard on a cluster
 	@tools/build 1.36 etcd helm cyclonus
