@@ -8,12 +8,15 @@ use super::stage::{passes, refused, stage};
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 const WORDS: &str = "is behind a claim that a ProcessingHold keeps";
 
+// Of a class that no other test's claim names: the cluster binds a free volume to any claim that it fits.
+const CLASS: &str = "volumes";
+
 fn volume(name: &str, labels: Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": { "name": name, "labels": labels, "finalizers": ["example.com/keep"] },
         "spec": {
-            "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "storageClassName": "none",
+            "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "storageClassName": CLASS,
             "persistentVolumeReclaimPolicy": "Delete", "nfs": { "server": "203.0.113.7", "path": "/" },
         },
     })
