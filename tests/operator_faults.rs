@@ -15,7 +15,7 @@
 #[path = "stories/stage.rs"]
 mod stage;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use testbed::eventually;
@@ -24,17 +24,20 @@ use testbed::proxy::{Entry, Fault, Proxy, Rule, Seen};
 
 use stage::{COVENANT, PATIENCE, Stage, Tenant, in_days, vendor};
 
+/// How long a request hangs: less than the operator's own patience, so that it is answered.
+const HANG: Duration = Duration::from_secs(9);
+/// The operator's requests under way at once, but for those that close.
+const REQUESTS: usize = 32;
+
 /// The operator behind a proxy.
 struct Behind {
     proxy: Proxy,
-    began: Instant,
     _operator: Operator,
 }
 
 async fn behind(stage: &Stage) -> Behind {
     stage.operator.stop().await.unwrap();
     let proxy = Proxy::start(&stage.cluster).await.unwrap();
-    let began = Instant::now();
     let operator = stage
         .cluster
         .start_operator_behind(COVENANT, &proxy)
@@ -43,7 +46,6 @@ async fn behind(stage: &Stage) -> Behind {
     operator.wait_ready().await.unwrap();
     Behind {
         proxy,
-        began,
         _operator: operator,
     }
 }
@@ -57,22 +59,21 @@ impl Behind {
             .collect()
     }
 
-    /// Revokes a grant that is open, and says how long it took until the operator asked to delete its policy.
+    /// Revokes a grant that is open, and says when the operator asked to delete its policy, on the proxy's clock.
     async fn revoke(&self, tenant: &Tenant<'_>, name: &str) -> Duration {
         let mut grant = tenant.grant(name, &in_days(30));
         grant["spec"]["revoked"] = json!({ "reason": "contract ended" });
         let deletes = self.requests("DELETE", "networkpolicies").len();
         tenant.grants(&grant).await;
-        let revoked = self.began.elapsed();
-        let asked = eventually("the operator closes the path", PATIENCE, || async {
+        eventually("the operator closes the path", PATIENCE, || async {
             let asked = self
                 .requests("DELETE", "networkpolicies")
                 .get(deletes)
                 .map(|entry| entry.at);
             asked.ok_or_else(|| anyhow::anyhow!("it stands"))
-        });
-        let asked = asked.await.unwrap();
-        asked.saturating_sub(revoked)
+        })
+        .await
+        .unwrap()
     }
 }
 
@@ -87,19 +88,24 @@ async fn a_close_does_not_wait_for_openings_that_hang() {
     let tenant = stage.tenant("hangs").await;
     tenant.grants(&tenant.grant("first", &in_days(30))).await;
     tenant.open("first").await;
-    let hang = Fault::Delay(Duration::from_secs(9));
-    behind
-        .proxy
-        .add(Rule::new(hang, |seen| is(seen, "POST", "jobs")));
+    behind.proxy.add(Rule::new(Fault::Delay(HANG), |seen| {
+        is(seen, "POST", "jobs")
+    }));
     let before = behind.requests("POST", "jobs").len();
-    for number in 0..40 {
-        let name = format!("more-{number}");
-        tenant.grants(&tenant.grant(&name, &in_days(30))).await;
-    }
-    assert!(behind.requests("POST", "jobs").len() > before);
-    let took = behind.revoke(&tenant, "first").await;
+    let more = (0..40).map(|number| tenant.grant(&format!("more-{number}"), &in_days(30)));
+    let all = json!({ "apiVersion": "v1", "kind": "List", "items": more.collect::<Vec<_>>() });
+    tenant.grants(&all).await;
+    let hanging = eventually("all that may be under way hangs", PATIENCE, || async {
+        let hanging = behind.requests("POST", "jobs").split_off(before);
+        anyhow::ensure!(hanging.len() >= REQUESTS, "{}", hanging.len());
+        anyhow::Ok(hanging)
+    })
+    .await
+    .unwrap();
+    let closed = behind.revoke(&tenant, "first").await;
     behind.proxy.clear();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    let goes_on = hanging[0].at + HANG;
+    assert!(closed < goes_on, "{closed:?}, {goes_on:?}");
     tenant.closed("first", "Revoked").await;
 }
 
@@ -128,15 +134,20 @@ async fn a_path_that_could_not_be_mended_is_closed_at_once() {
         .unwrap()
         .success()
         .unwrap();
-    eventually("it was refused a few times", PATIENCE, || async {
-        let tries = behind.requests("PATCH", "networkpolicies").len();
-        anyhow::ensure!(tries >= 6, "{tries}");
-        anyhow::Ok(())
+    let tries = eventually("it was refused a few times", PATIENCE, || async {
+        let tries = behind.requests("PATCH", "networkpolicies");
+        anyhow::ensure!(tries.len() >= 7, "{}", tries.len());
+        anyhow::Ok(tries)
     })
     .await
     .unwrap();
-    let took = behind.revoke(&tenant, "first").await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    let closed = behind.revoke(&tenant, "first").await;
+    // The next try waits longer than the last one did.
+    let [.., before, last] = tries.as_slice() else {
+        unreachable!("there are seven")
+    };
+    let next = last.at + (last.at - before.at);
+    assert!(closed < next, "{closed:?}, {next:?}");
     tenant.closed("first", "Revoked").await;
 }
 

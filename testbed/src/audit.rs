@@ -251,7 +251,7 @@ impl AuditLog {
         tokio::time::sleep(Duration::from_millis(20)).await;
         eventually(
             "the audit log holds our own request",
-            Duration::from_secs(10),
+            Duration::from_secs(60),
             || async {
                 let mut file = File::open(&self.file).context("there is no audit log")?;
                 file.seek(SeekFrom::Start(before))

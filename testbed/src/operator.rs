@@ -224,12 +224,12 @@ impl Operator {
     /// Asks it to end (SIGTERM) and waits for that.
     ///
     /// # Errors
-    /// When it has not ended after ten seconds; it is killed then.
+    /// When it has not ended after half a minute, which is what a kubelet gives it; it is killed then.
     pub async fn stop(&self) -> anyhow::Result<ExitStatus> {
         self.process.ask_to_end()?;
         let ended = eventually(
             "the operator has ended",
-            Duration::from_secs(10),
+            Duration::from_secs(30),
             async || self.process.ended(),
         )
         .await;

@@ -1,12 +1,10 @@
 //! Who writes Covenant's own kinds.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testbed::names::VERB_REVOKE;
 use testbed::{Cluster, Identity};
 
-use crate::stage::{gone, passes, patch, refused, stage};
+use crate::stage::{PATIENCE, gone, passes, patch, refused, stage};
 
 const WORD: &str = "covenant-operators-word";
 const PROHIBITIONS: &str = "covenant-prohibitions";
@@ -91,7 +89,7 @@ async fn a_posture_is_the_operators_word() {
             .await
             .unwrap(),
     );
-    gone(stage.admin(), &["namespace", name], Duration::from_secs(60)).await;
+    gone(stage.admin(), &["namespace", name], PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

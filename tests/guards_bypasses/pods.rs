@@ -1,11 +1,9 @@
 //! Pods stay on the pod network, and the node carries nothing for them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testbed::names::{LABEL_STAGE, LABEL_TENANT};
 
-use crate::stage::{gone, passes, patch, refused, stage};
+use crate::stage::{PATIENCE, gone, passes, patch, refused, stage};
 
 const GUARD: &str = "covenant-pods";
 
@@ -198,7 +196,7 @@ async fn a_workload_makes_no_such_pod_either() {
         .unwrap();
     testbed::eventually(
         "the refusal is an event, and the other has its pod",
-        Duration::from_secs(20),
+        PATIENCE,
         async || {
             let events = tenant
                 .kubectl(&["get", "events", "-n", name, "-o", "yaml"])
@@ -226,7 +224,7 @@ async fn a_workload_makes_no_such_pod_either() {
             .await
             .unwrap(),
     );
-    gone(stage.admin(), &["namespace", name], Duration::from_secs(60)).await;
+    gone(stage.admin(), &["namespace", name], PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,7 +301,7 @@ async fn what_was_there_before_is_tended_but_not_entered() {
             .unwrap(),
     );
     passes(patch(&tenant, &of, &json!({ "metadata": { "finalizers": null } })).await);
-    gone(&tenant, &of, Duration::from_secs(10)).await;
+    gone(&tenant, &of, PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,9 @@ use serde_json::Value;
 use testbed::{Cluster, ClusterOptions, Identity, Output, eventually, names};
 use tokio::sync::OnceCell;
 
+/// How long anything may take that happens in the end: far longer than on a machine that has nothing else to do.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The cluster with the chart, and everybody who tries something on it.
 pub struct Stage {
     pub cluster: Cluster,

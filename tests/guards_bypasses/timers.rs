@@ -1,12 +1,10 @@
 //! Nobody keeps a path open by touching its timer.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use testbed::eventually;
 use testbed::names::{LABEL_MANAGED_BY, LABEL_TENANT, MANAGED_BY_COVENANT};
 
-use crate::stage::{Stage, gone, passes, patch, put, refused, stage};
+use crate::stage::{PATIENCE, Stage, gone, passes, patch, put, refused, stage};
 
 const GUARD: &str = "covenant-timers";
 const OWNERSHIP: &str = "covenant-network-ownership";
@@ -49,7 +47,7 @@ async fn open(stage: &Stage, namespace: &str, seconds: u32) -> Value {
         .apply_object(&job(namespace, name, seconds, true))
         .await
         .unwrap();
-    let timer = eventually("the timer runs", Duration::from_secs(10), async || {
+    let timer = eventually("the timer runs", PATIENCE, async || {
         let timer = stage.operator.get(&["job", name, "-n", namespace]).await?;
         anyhow::ensure!(timer["status"]["startTime"].is_string(), "{timer}");
         Ok::<_, anyhow::Error>(timer)
@@ -205,7 +203,7 @@ async fn not_even_the_operator_orphans_a_path() {
     gone(
         stage.admin(),
         &["networkpolicy", "grant-metrics", "-n", name],
-        Duration::from_secs(15),
+        PATIENCE,
     )
     .await;
 }
@@ -370,22 +368,12 @@ async fn jobs_of_the_tenants_own_are_theirs() {
             .await
             .unwrap(),
     );
-    gone(
-        &tenant,
-        &["job", "own", "-n", name],
-        Duration::from_secs(15),
-    )
-    .await;
+    gone(&tenant, &["job", "own", "-n", name], PATIENCE).await;
     tenant
         .apply_object(&job(name, "short", 1, false))
         .await
         .unwrap();
-    gone(
-        &tenant,
-        &["job", "short", "-n", name],
-        Duration::from_secs(15),
-    )
-    .await;
+    gone(&tenant, &["job", "short", "-n", name], PATIENCE).await;
 }
 
 /// Hangs an object with a finalizer of its own on each of these, waits for the path to close, and cleans up.
@@ -407,7 +395,7 @@ async fn closes_with_dependents_on(name: &str, kinds: &[&str]) -> anyhow::Result
         // Who may name a blocking owner depends on the cluster's admission plugins; this one always may.
         stage.gitops.apply_object(&dependent).await?;
     }
-    let closed = eventually("the path is gone", Duration::from_secs(20), async || {
+    let closed = eventually("the path is gone", PATIENCE, async || {
         let arguments = [
             "get",
             "--ignore-not-found",
