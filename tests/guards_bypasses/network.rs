@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::names::{LABEL_MANAGED_BY, LABEL_STAGE, LABEL_TENANT, MANAGED_BY_COVENANT};
 
-use crate::stage::{passes, patch, refused, stage};
+use crate::stage::{nobody_takes_its_writer_off, passes, patch, refused, stage, writes};
 
 const SCOPE: &str = "covenant-network-scope";
 const OWNERSHIP: &str = "covenant-network-ownership";
@@ -152,6 +152,26 @@ async fn nobody_takes_the_operators_label() {
         &["background"],
     );
     passes(stage.operator.kubectl(&deny).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_a_policy_of_ours_look_like_a_strangers() {
+    let stage = stage().await;
+    let name = "network-writer";
+    stage.enrolled(name, "acme").await;
+    let mut ours = policy(name, "covenant-baseline", &json!({ "egress": [{}] }));
+    ours["metadata"]["labels"] = json!({ LABEL_MANAGED_BY: MANAGED_BY_COVENANT });
+    writes(&stage.operator, &ours, "covenant-network").await;
+    let of = ["networkpolicy", "covenant-baseline", "-n", name];
+    let path =
+        format!("/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/covenant-baseline");
+    nobody_takes_its_writer_off(stage, &of, &path, OWNERSHIP).await;
+    // One whose writer nobody knows is kept as it is, and can be tended like any other of ours.
+    ours["metadata"]["name"] = json!("covenant-default-deny");
+    stage.operator.apply_object(&ours).await.unwrap();
+    let of = ["networkpolicy", "covenant-default-deny", "-n", name];
+    let reset = json!({ "metadata": { "managedFields": [{}] } });
+    passes(patch(&stage.tenant(name).await, &of, &reset).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

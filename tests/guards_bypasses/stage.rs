@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::{Cluster, ClusterOptions, Identity, Output, eventually, names};
 use tokio::sync::OnceCell;
 
@@ -127,6 +127,36 @@ pub async fn patch(who: &Identity, object: &[&str], patch: &Value) -> Output {
     let mut arguments = vec!["patch", "--type=merge", "-p", &text];
     arguments.extend_from_slice(object);
     who.kubectl(&arguments).await.unwrap()
+}
+
+/// Makes an object under a field manager's name.
+pub async fn writes(who: &Identity, object: &Value, manager: &str) {
+    let arguments = ["create", "--field-manager", manager, "-f", "-"];
+    passes(
+        who.kubectl_with(&arguments, &object.to_string())
+            .await
+            .unwrap(),
+    );
+}
+
+/// Every way to take the operator's name out of an object, which it goes by beside the label. Nothing else changes.
+pub async fn nobody_takes_its_writer_off(stage: &Stage, object: &[&str], path: &str, guard: &str) {
+    let namespace = object[object.len() - 1];
+    for who in stage.attackers(namespace).await {
+        let mut stored = stage.admin().get(object).await.unwrap();
+        let reset = json!({ "metadata": { "managedFields": [{}] } });
+        refused(patch(&who, object, &reset).await, guard, &["is "]);
+        for managers in [
+            json!([{}]),
+            json!([{ "manager": "own", "operation": "Update", "apiVersion": stored["apiVersion"], "fieldsType": "FieldsV1", "fieldsV1": { "f:metadata": {} } }]),
+        ] {
+            stored["metadata"]["managedFields"] = managers;
+            refused(put(&who, path, &stored).await, guard, &["is "]);
+        }
+    }
+    let stored = stage.admin().get(object).await.unwrap();
+    let tenant = stage.tenant(namespace).await;
+    passes(put(&tenant, path, &stored).await);
 }
 
 /// A write to any path of the API, subresources included: the body of a PUT.

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use testbed::eventually;
 use testbed::names::{LABEL_MANAGED_BY, LABEL_TENANT, MANAGED_BY_COVENANT};
 
-use crate::stage::{PATIENCE, Stage, gone, passes, patch, put, refused, stage};
+use crate::stage::{
+    PATIENCE, Stage, gone, nobody_takes_its_writer_off, passes, patch, put, refused, stage, writes,
+};
 
 const GUARD: &str = "covenant-timers";
 const OWNERSHIP: &str = "covenant-network-ownership";
@@ -170,6 +172,38 @@ async fn nobody_but_the_operator_touches_a_timer() {
             .await
             .unwrap(),
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_a_timer_of_ours_look_like_a_strangers() {
+    let stage = stage().await;
+    let name = "timer-writer";
+    stage.enrolled(name, "acme").await;
+    writes(
+        &stage.operator,
+        &job(name, "grant-metrics", 3600, true),
+        "covenant-timer",
+    )
+    .await;
+    let of = ["job", "grant-metrics", "-n", name];
+    // From here on its controller has written all that it has to write.
+    eventually("the timer runs", PATIENCE, async || {
+        let timer = stage.operator.get(&of).await?;
+        anyhow::ensure!(timer["status"]["startTime"].is_string(), "{timer}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
+    .unwrap();
+    let path = format!("/apis/batch/v1/namespaces/{name}/jobs/grant-metrics");
+    nobody_takes_its_writer_off(stage, &of, &path, GUARD).await;
+    // By its status the API server changes nothing of the kind itself.
+    let mut stored = stage.admin().get(&of).await.unwrap();
+    stored["metadata"]["managedFields"] = json!([{}]);
+    let by_status = format!("{path}/status");
+    passes(put(&stage.gitops, &by_status, &stored).await);
+    let managed = ["--show-managed-fields", "job", "grant-metrics", "-n", name];
+    let kept = stage.admin().get(&managed).await.unwrap()["metadata"]["managedFields"].to_string();
+    assert!(kept.contains("covenant-timer"), "{kept}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
