@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::api::names::{
     ANNOTATION_CLOSES_AT, ANNOTATION_RECLAIM_POLICY, LABEL_HELD, LABEL_PART, MANAGER_NETWORK,
-    MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME, PART_PATH, POSTURE_NAME,
+    MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME, PART_PATH, POLICY_DEFAULT_DENY,
+    POSTURE_NAME,
 };
 use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, World};
 use crate::plan::{Extent, NamespacePlan, Notice, Plan, PosturePlan, StatusPlan, VolumePlan};
@@ -204,7 +205,13 @@ fn policy_changes(
             continue;
         }
         let path = is_path(Some(&observed.labels));
-        let urgency = if path { Urgency::Close } else { Urgency::Sweep };
+        // Beside a default deny that stays, what goes is what still lets something through.
+        let cut = desired.contains_key(POLICY_DEFAULT_DENY);
+        let urgency = if path || cut {
+            Urgency::Close
+        } else {
+            Urgency::Sweep
+        };
         let target = Target::new(Kind::NetworkPolicy, observed.meta.key.clone());
         let due = path.then(|| due_of_path(world, observed)).flatten();
         let change = |action, why: &str| Change {
@@ -407,7 +414,7 @@ fn status_change(planned: &StatusPlan) -> Change {
 /// Keeping data comes as early as the floor; giving a volume back can wait.
 fn volume_change(planned: &VolumePlan) -> Change {
     let VolumePlan {
-        name,
+        name: _,
         uid,
         held,
         reclaim_policy,
@@ -428,7 +435,7 @@ fn volume_change(planned: &VolumePlan) -> Change {
             Urgency::Sweep
         },
         action: Action::Merge { body },
-        target: Target::new(Kind::Volume, ObjectKey::cluster(name)),
+        target: planned.target(),
         manager: MANAGER_VOLUME,
         why: if *held {
             "a hold keeps its claim".to_owned()

@@ -10,17 +10,30 @@
 #[path = "support/world.rs"]
 mod support;
 
-use covenant::model::{Survey, SurveyedPod, Unit, World};
+#[path = "hold_plan/ending.rs"]
+mod ending;
+#[path = "hold_plan/release.rs"]
+mod release;
+#[path = "hold_plan/suspension.rs"]
+mod suspension;
+
+use covenant::api::guards;
+use covenant::model::{
+    CanaryAnswer, Ended, ObjectKey, Proof, Settings, Survey, SurveyedPod, Unit, World,
+};
 use covenant::plan::{Inquiry, Plan, plan};
-use covenant::simulate;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::{apply, baseline, enrolled, hold, world};
+use support::{apply, baseline, enrolled, hold};
 
 const NAMESPACE: &str = "acme-prod";
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn later(hours: i64) -> Timestamp {
+    now() + SignedDuration::from_hours(hours)
 }
 
 fn unit() -> Unit {
@@ -43,7 +56,103 @@ fn held_by(holds: &[&Value]) -> World {
     let objects = [&namespace, &floor]
         .into_iter()
         .chain(holds.iter().copied());
-    world(objects)
+    let mut world = World::new(Settings {
+        operator_namespace: Some("covenant-system".to_owned()),
+        servers: vec!["10.0.0.1:6443".to_owned()],
+    });
+    for object in objects {
+        apply(&mut world, object);
+    }
+    world
+}
+
+/// The guards of this release, and one API server that says that it is there.
+fn guarded(world: &mut World) {
+    for (_, text) in guards::FILES {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+        for mut document in documents {
+            let kind = document["kind"].as_str().unwrap_or_default();
+            if kind.starts_with("ValidatingAdmissionPolicy") {
+                document["metadata"]["uid"] = json!("guard");
+                document["metadata"]["generation"] = json!(1);
+                apply(world, &document);
+            }
+        }
+    }
+    apply(world, &lease("a", "2026-11-24T12:00:00.000000Z"));
+}
+
+fn lease(server: &str, renewed: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "name": server, "namespace": "kube-system", "labels": { "apiserver.kubernetes.io/identity": "kube-apiserver" },
+        },
+        "spec": { "holderIdentity": server, "renewTime": renewed },
+    })
+}
+
+/// Every server refuses what is asked of it.
+fn proven(world: &mut World, at: Timestamp) {
+    for inquiry in plan(world, &unit(), at).inquiries {
+        if let Inquiry::Prove {
+            hold,
+            uid,
+            fingerprint,
+            servers,
+        } = inquiry
+        {
+            let answer = |server| (server, CanaryAnswer::Refused);
+            let answers = servers.into_iter().map(answer).collect();
+            let proof = Proof {
+                fingerprint,
+                at,
+                answers,
+            };
+            world.learn_proof(&hold, &uid, proof);
+        }
+    }
+}
+
+/// A world in which these holds are enforced.
+fn enforced(holds: &[&Value]) -> World {
+    let mut world = held_by(holds);
+    guarded(&mut world);
+    proven(&mut world, now());
+    world
+}
+
+/// Publishes with these pods, and stores what is published.
+fn published(world: &mut World, pods: Vec<SurveyedPod>) {
+    let mut survey = asked(&plan(world, &unit(), now())).unwrap();
+    survey.pods = pods;
+    world.learn_survey(NAMESPACE, survey);
+    let planned = plan(world, &unit(), now());
+    store(world, &planned);
+}
+
+fn store(world: &mut World, plan: &Plan) {
+    for status in &plan.statuses {
+        world.take_status(&status.target, status.status.clone());
+    }
+}
+
+fn looked(world: &mut World, at: Timestamp, remaining: usize) {
+    let ended = Ended {
+        at,
+        remaining: Some(remaining),
+        problem: None,
+    };
+    world.learn_ended(
+        &ObjectKey::new(NAMESPACE, "ends"),
+        "hold-acme-prod-ends",
+        ended,
+    );
+}
+
+fn ends_pods(plan: &Plan) -> bool {
+    let of = |inquiry: &Inquiry| matches!(inquiry, Inquiry::End { .. });
+    plan.inquiries.iter().any(of)
 }
 
 fn status(plan: &Plan, name: &str) -> Value {
@@ -83,111 +192,6 @@ fn bare_pod() -> SurveyedPod {
 }
 
 #[test]
-fn losses_are_published_from_what_ran_under_this_hold_and_not_before_it() {
-    let earlier = case("earlier", &["FreezeAccess"]);
-    let mut world = held_by(&[&earlier]);
-    let of_then = asked(&plan(&world, &unit(), now())).unwrap();
-    world.learn_survey(NAMESPACE, of_then);
-    assert_eq!(asked(&plan(&world, &unit(), now())), None, "it was counted");
-
-    apply(&mut world, &ends());
-    let planned = plan(&world, &unit(), now());
-    assert_eq!(status(&planned, "ends")["ending"], Value::Null);
-    let mut of_now = asked(&planned).unwrap();
-    of_now.pods = vec![bare_pod()];
-    world.learn_survey(NAMESPACE, of_now);
-    let planned = plan(&world, &unit(), now());
-    let ending = &status(&planned, "ends")["ending"];
-    assert_eq!(
-        (&ending["pods"], &ending["lossCount"]),
-        (&json!(1), &json!(2))
-    );
-}
-
-#[test]
-fn nothing_is_ended_while_it_is_not_known_what_would_be_lost() {
-    let mut world = held_by(&[&ends()]);
-    let mut survey = asked(&plan(&world, &unit(), now())).unwrap();
-    survey.unread = vec!["pods: forbidden".to_owned()];
-    world.learn_survey(NAMESPACE, survey);
-    let planned = plan(&world, &unit(), now());
-    let held = status(&planned, "ends");
-    assert_eq!(held["ending"], Value::Null);
-    let (state, reason, message) = condition(&held, "Ended");
-    assert_eq!((state, reason), ("False", "LossesUnknown"));
-    assert!(message.contains("pods: forbidden"), "{message}");
-
-    // It is asked for again, after a while and not at once.
-    assert_eq!(asked(&planned), None);
-    let later = now() + SignedDuration::from_secs(10);
-    assert_eq!(planned.next.filter(|next| *next <= later), Some(later));
-    assert!(asked(&plan(&world, &unit(), later)).is_some());
-    let ends_pods = |plan: &Plan| {
-        let of = |inquiry: &Inquiry| matches!(inquiry, Inquiry::End { .. });
-        plan.inquiries.iter().any(of)
-    };
-    let much_later = now() + SignedDuration::from_hours(48);
-    assert!(!ends_pods(&plan(&world, &unit(), much_later)));
-}
-
-#[test]
-fn what_cannot_be_listed_is_asked_for_again_only_where_something_waits_for_it() {
-    let mut world = held_by(&[&case("freezes", &["FreezeAccess"])]);
-    let mut survey = asked(&plan(&world, &unit(), now())).unwrap();
-    survey.unread = vec!["pods: forbidden".to_owned()];
-    world.learn_survey(NAMESPACE, survey);
-    let much_later = now() + SignedDuration::from_hours(48);
-    assert_eq!(asked(&plan(&world, &unit(), much_later)), None);
-}
-
-#[test]
-fn what_others_opened_before_is_said_where_processing_is_said_to_be_cut_off() {
-    let policy = |name: &str, spec: Value| {
-        json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": { "name": name, "namespace": NAMESPACE, "uid": name }, "spec": spec,
-        })
-    };
-    let closed = policy(
-        "closed",
-        json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }),
-    );
-    let local = policy(
-        "local",
-        json!({ "podSelector": {}, "ingress": [{ "from": [{ "podSelector": {} }] }] }),
-    );
-    let wide = policy("wide", json!({ "podSelector": {}, "egress": [{}] }));
-    let suspends = case("suspends", &["SuspendProcessing"]);
-    let talks = |held: &Value| {
-        let limits = held["cannotHold"].as_array().unwrap();
-        let said = limits.iter().filter_map(Value::as_str);
-        said.filter(|limit| limit.contains("policies of the tenant's own"))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    for (others, state, reason, talking) in [
-        (vec![], "True", "CutOff", 0),
-        (vec![&closed], "True", "CutOff", 0),
-        (vec![&closed, &local], "True", "CutOff", 1),
-        (vec![&closed, &local, &wide], "False", "OpenedByOthers", 1),
-    ] {
-        let mut world = held_by(&[&suspends]);
-        for other in &others {
-            apply(&mut world, other);
-        }
-        let world = simulate::converge(world, now()).unwrap().world;
-        let held = status(&plan(&world, &unit(), now()), "suspends");
-        let (is, why, message) = condition(&held, "Suspended");
-        assert_eq!((is, why), (state, reason), "{message}");
-        assert_eq!(
-            message.contains("NetworkPolicy wide"),
-            reason == "OpenedByOthers"
-        );
-        assert_eq!(talks(&held).len(), talking, "{held}");
-    }
-}
-
-#[test]
 fn a_hold_that_names_events_says_that_the_store_forgets_them() {
     let forgets = |scope: Value| {
         let mut case = case("case", &["PreventDeletion"]);
@@ -198,4 +202,41 @@ fn a_hold_that_names_events_says_that_the_store_forgets_them() {
     };
     assert!(forgets(json!({ "kinds": [{ "kind": "Event" }] })));
     assert!(!forgets(json!({})));
+}
+
+#[test]
+fn servers_that_fall_silent_are_counted_again() {
+    let mut world = held_by(&[&case("keeps", &["PreventDeletion"])]);
+    guarded(&mut world);
+    apply(&mut world, &lease("b", "2026-11-24T12:00:00.000000Z"));
+    proven(&mut world, now());
+    let planned = plan(&world, &unit(), now());
+    let (_, reason, _) = {
+        let held = status(&planned, "keeps");
+        let (state, reason, message) = condition(&held, "Enforced");
+        (state.to_owned(), reason.to_owned(), message.to_owned())
+    };
+    assert_eq!(reason, "ServersUncounted");
+    let next = planned.next.unwrap();
+    assert!(next <= now() + SignedDuration::from_mins(1), "{next}");
+    for minute in 1..5 {
+        let renewed = format!("2026-11-24T12:0{minute}:00.000000Z");
+        apply(&mut world, &lease("a", &renewed));
+    }
+    let held = status(&plan(&world, &unit(), next), "keeps");
+    assert_eq!(condition(&held, "Enforced").0, "True");
+}
+
+#[test]
+fn a_namespace_that_left_its_tenant_and_came_back_is_proven_anew() {
+    let mut world = enforced(&[&case("keeps", &["PreventDeletion"])]);
+    let is = |world: &World| {
+        let held = status(&plan(world, &unit(), now()), "keeps");
+        condition(&held, "Enforced").1.to_owned()
+    };
+    assert_eq!(is(&world), "ProvenOnAllServers");
+    apply(&mut world, &support::namespace(NAMESPACE, json!({})));
+    assert_eq!(is(&world), "NamespaceNotEnrolled");
+    apply(&mut world, &enrolled(NAMESPACE, "acme"));
+    assert_eq!(is(&world), "Proving");
 }

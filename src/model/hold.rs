@@ -75,14 +75,17 @@ impl Hold {
     /// Reads a hold.
     #[must_use]
     pub fn read(object: DynamicObject) -> Self {
-        let (meta, spec, status) = split(object);
+        let (meta, spec, mut status) = split(object);
         let mut errors = Vec::new();
         if !spec.is_object() {
             errors.push(FieldError::new("spec", "is missing or unreadable"));
         }
         let decisions = decisions(&mut errors, &status);
-        let mut status: ProcessingHoldStatus = serde_json::from_value(status).unwrap_or_default();
-        status.decisions = Vec::new();
+        // One that cannot be read must not take with it what the operator wrote beside it.
+        if let Some(fields) = status.as_object_mut() {
+            fields.remove("decisions");
+        }
+        let status: ProcessingHoldStatus = serde_json::from_value(status).unwrap_or_default();
         let release = decisions
             .iter()
             .find(|decision| decision.decision == HoldDecisionType::Released)
@@ -99,6 +102,10 @@ impl Hold {
         let mut effects = effects(&mut errors, &spec);
         for lifted in narrowed().flat_map(|decision| &decision.effects) {
             effects.remove(lifted);
+        }
+        // What is ended would start again where nothing is kept from starting.
+        if !effects.contains(&HoldEffect::SuspendProcessing) {
+            effects.remove(&HoldEffect::EndProcessing);
         }
         if release.is_some() {
             effects.clear();

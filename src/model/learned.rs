@@ -51,6 +51,13 @@ pub struct Survey {
     pub cron_jobs: BTreeMap<String, String>,
 }
 
+impl Survey {
+    /// The pods that an end is about: not a node's own.
+    pub fn ending(&self) -> impl Iterator<Item = &SurveyedPod> {
+        self.pods.iter().filter(|pod| !pod.mirror)
+    }
+}
+
 /// A kind that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SurveyedKind {
@@ -131,4 +138,12 @@ pub struct Ended {
     pub remaining: Option<usize>,
     /// Why some could not be ended, if so.
     pub problem: Option<String>,
+}
+
+impl Ended {
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.remaining == Some(0)
+    }
 }

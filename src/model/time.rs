@@ -117,6 +117,18 @@ pub fn after(from: Timestamp, period: &PeriodText) -> Result<Timestamp, PeriodEr
     Ok(later.timestamp())
 }
 
+/// When a grace of this period is over. One that cannot be read, or is too long, counts as 100 years: the stricter reading.
+#[must_use]
+pub fn grace_end(from: Timestamp, period: &PeriodText) -> Timestamp {
+    let is_nothing = period.0.parse::<Span>().is_ok_and(|span| span.is_zero());
+    let longest = || after(from, &PeriodText("P100Y".to_owned())).unwrap_or(Timestamp::MAX);
+    if is_nothing {
+        from
+    } else {
+        after(from, period).unwrap_or_else(|_| longest())
+    }
+}
+
 /// The instant as the API shows it.
 #[must_use]
 pub fn text(instant: Timestamp) -> WhenText {

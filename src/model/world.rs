@@ -24,7 +24,9 @@ use super::prohibition::Prohibition;
 use super::server::ServerLease;
 use super::tenancy::Namespace;
 use super::volume::ObservedVolume;
-use crate::api::names::{ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, MANAGER_NETWORK, MANAGER_TIMER};
+use crate::api::names::{
+    ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
+};
 use restraints::Restraints;
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
@@ -206,7 +208,14 @@ impl World {
         let with_grants = self.grants.keys();
         // So may a hold, or be left behind by one.
         let with_holds = self.restraints.holds.keys();
-        let namespaces = self.namespaces.keys().chain(with_grants).chain(with_holds);
+        // And volumes may still have to be given back where hold and namespace are gone.
+        let with_volumes = self.restraints.volumes_by_namespace.keys();
+        let namespaces = self
+            .namespaces
+            .keys()
+            .chain(with_grants)
+            .chain(with_holds)
+            .chain(with_volumes);
         namespaces
             .map(|name| Unit::Namespace(name.clone()))
             .chain(self.processors.keys().cloned().map(Unit::Processor))
@@ -277,6 +286,15 @@ impl World {
             new_baseline,
             &name.to_owned(),
         );
+        let guarded = |namespace: Option<&Namespace>| {
+            namespace.map(|namespace| {
+                let armed = namespace.labels.get(LABEL_HOLDS).cloned();
+                (namespace.meta.uid.clone(), namespace.tenant.clone(), armed)
+            })
+        };
+        if guarded(old.as_ref()) != guarded(new) {
+            self.restraints.forget_proofs(name);
+        }
         if moved {
             self.mark_neighbours(&mut dirty, name);
             if self.breached.contains(name) {

@@ -103,7 +103,7 @@ impl Inquirer {
                 Learned::Survey(namespace.clone(), survey)
             }
             Inquiry::End { hold, uid, grace } => {
-                let ended = ending::end(&self.client, &hold.namespace, *grace).await;
+                let ended = ending::end(&self.client, hold, uid, *grace).await;
                 Learned::Ended(hold.clone(), uid.clone(), ended)
             }
             Inquiry::Nudge { hold, uid } => match nudge::nudge(&self.client, &hold.namespace).await

@@ -2,6 +2,10 @@
 //!
 //! May not: refuse anything. Guards refuse, with the operator dead; here it is told what they hold, and whether they do.
 
+mod ending;
+mod release;
+mod suspension;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,22 +14,20 @@ use serde_json::json;
 
 use super::decision::Earliest;
 use super::inquiry::Inquiry;
-use super::losses::losses;
 use super::proof::{self, Enforced};
 use super::standing::Standing;
 use super::status::{Conditions, bounded, list, status_plan};
+use super::volume::volumes;
 use super::{GrantPlan, Notice, StatusPlan};
-use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH, POLICY_DEFAULT_DENY};
-use crate::api::{Ending, HeldCount, HoldEffect, ProcessingHoldStatus, SuspendedCount};
-use crate::model::{Hold, Kind, ObjectKey, Survey, SurveyedKind, World, time};
+use crate::api::names::MANAGER_NETWORK;
+use crate::api::{HeldCount, HoldEffect, ProcessingHoldStatus, SuspendedCount};
+use crate::model::{Ended, Hold, Kind, Survey, SurveyedKind, World, time};
 use crate::plan::Refusal;
 
-/// A status lists as many losses, and counts the rest.
-const LISTED_LOSSES: usize = 100;
 /// A status lists as many pods that write.
 const LISTED_PODS: usize = 50;
-/// Pods that would not end are looked at again after this long.
-const ENDING_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// A status names as many volumes that could not be kept.
+const LISTED_VOLUMES: usize = 5;
 /// What could not be listed is asked for again after this long.
 const SURVEY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
@@ -73,10 +75,10 @@ pub(super) fn of_hold(
     let held = making.held();
     making.ready(held.as_ref());
     let (ending, restored_at) = if hold.release.is_none() {
-        making.enforced(standing);
+        let enforced = making.enforced(standing);
         making.suspended(policies);
-        making.sharing_suspended();
-        (making.ending(), None)
+        making.sharing_suspended(policies);
+        (making.ending(enforced), None)
     } else {
         (hold.status.ending.clone(), making.released())
     };
@@ -171,7 +173,8 @@ impl Making<'_> {
         self.conditions.set_if("Stalled", invalid, reason, &message);
     }
 
-    fn enforced(&mut self, standing: &Standing) {
+    /// Returns status and reason.
+    fn enforced(&mut self, standing: &Standing) -> (&'static str, &'static str) {
         let Enforced {
             status,
             reason,
@@ -193,235 +196,7 @@ impl Making<'_> {
         self.conditions
             .set_if("Reconciling", reason == "Proving", reason, &message);
         self.survey_inquiry();
-    }
-
-    /// What runs is cut off once default deny was read back, nothing of ours beside it, and nothing of others that reaches
-    /// out: policies add up, and one from before enrolment may be held itself.
-    fn suspended(&mut self, policies: &BTreeMap<String, NetworkPolicy>) {
-        if !self.hold.has(HoldEffect::SuspendProcessing) {
-            return;
-        }
-        let namespace = &self.hold.meta.key.namespace;
-        let left = self
-            .world
-            .policies_in(namespace)
-            .filter(|policy| policy.is_ours(MANAGER_NETWORK))
-            .find(|policy| policy.meta.key.name != POLICY_DEFAULT_DENY);
-        let denied = policies.get(POLICY_DEFAULT_DENY).is_some_and(|planned| {
-            self.world
-                .policy(&ObjectKey::new(namespace, POLICY_DEFAULT_DENY))
-                .is_some_and(|stands| {
-                    stands.is_ours(MANAGER_NETWORK) && stands.spec == planned.spec
-                })
-        });
-        let wide = self
-            .world
-            .policies_in(namespace)
-            .find(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out());
-        let (status, reason, message) = match (left, wide) {
-            (Some(policy), _) => ("False", "Cutting", format!("NetworkPolicy {} still stands", policy.meta.key.name)),
-            (None, _) if !denied => ("False", "Cutting", format!("NetworkPolicy {POLICY_DEFAULT_DENY} does not stand yet")),
-            (None, Some(policy)) => (
-                "False",
-                "OpenedByOthers",
-                format!(
-                    "NetworkPolicy {} is not Covenant's and reaches beyond the namespace, which adds up with default deny; remove it (where the hold keeps it, an officer leaves its kind out first: kubectl covenant hold narrow {} -n {namespace} --except networking.k8s.io/NetworkPolicy)",
-                    policy.meta.key.name, self.hold.meta.key.name
-                ),
-            ),
-            (None, None) => (
-                "True",
-                "CutOff",
-                "nothing starts, and what runs is denied both ways; whether the network carries that out is not observed here".to_owned(),
-            ),
-        };
-        self.turn("Suspended", status, reason, &message, "ProcessingSuspended");
-    }
-
-    fn sharing_suspended(&mut self) {
-        if !self.hold.has(HoldEffect::SuspendSharing) {
-            return;
-        }
-        let open = self
-            .world
-            .policies_in(&self.hold.meta.key.namespace)
-            .filter(|policy| {
-                policy
-                    .labels
-                    .get(LABEL_PART)
-                    .is_some_and(|part| part == PART_PATH)
-            })
-            .count();
-        let (status, reason, message) = if open == 0 {
-            (
-                "True",
-                "PathsClosed",
-                "no path of a grant stands in the namespace".to_owned(),
-            )
-        } else {
-            (
-                "False",
-                "Closing",
-                format!("{open} paths of grants still stand"),
-            )
-        };
-        self.turn(
-            "SharingSuspended",
-            status,
-            reason,
-            &message,
-            "SharingSuspended",
-        );
-    }
-
-    /// First what will be lost is published, and only a stored publication lets anything end.
-    fn ending(&mut self) -> Option<Ending> {
-        if !self.hold.has(HoldEffect::EndProcessing) {
-            return None;
-        }
-        let published = self.hold.status.ending.clone();
-        let Some(published) = published else {
-            // One from before this hold tells what ran then.
-            let survey = self.survey.filter(|survey| self.is_of_these_holds(survey));
-            // A list that is not whole would be a promise that nothing else is lost.
-            if let Some(survey) = survey.filter(|survey| !survey.unread.is_empty()) {
-                let message = format!(
-                    "nothing is ended while it is not known what would be lost: {}; it is asked for again",
-                    survey.unread.join("; ")
-                );
-                self.conditions
-                    .set("Ended", "False", "LossesUnknown", &message);
-                return None;
-            }
-            let ending = survey.map(|survey| self.publish(survey));
-            let message = "what will be lost is being published; nothing is ended yet";
-            self.conditions.set("Ended", "False", "Publishing", message);
-            if let Some(ending) = &ending {
-                let message = format!(
-                    "{} pods end at {}; {} losses are listed in status.ending",
-                    ending.pods, ending.ends_at.0, ending.loss_count
-                );
-                self.tell("LossesPublished", true, &message);
-                self.next
-                    .note(time::beginning(&ending.ends_at).ok(), self.now);
-            }
-            return ending;
-        };
-        let ends_at = time::beginning(&published.ends_at).unwrap_or(self.now);
-        if ends_at > self.now {
-            self.next.note(ends_at, self.now);
-            let message = format!("{} pods end at {ends_at}", published.pods);
-            self.conditions.set("Ended", "False", "Waiting", &message);
-        } else {
-            self.end();
-        }
-        Some(published)
-    }
-
-    fn publish(&self, survey: &Survey) -> Ending {
-        let mut losses = losses(survey);
-        let loss_count = count(losses.len());
-        losses.truncate(LISTED_LOSSES);
-        let ends_at = self
-            .now
-            .checked_add(self.hold.ending_grace)
-            .unwrap_or(self.now);
-        Ending {
-            published_at: time::text(self.now),
-            ends_at: time::text(ends_at),
-            pods: count(survey.pods.iter().filter(|pod| !pod.mirror).count()),
-            loss_count,
-            losses,
-        }
-    }
-
-    fn end(&mut self) {
-        let ask = Inquiry::End {
-            hold: self.hold.meta.key.clone(),
-            uid: self.hold.meta.uid.clone(),
-            grace: self.hold.ending_grace,
-        };
-        let ended = self.world.ended(&self.hold.meta.uid);
-        let over = self.was("Ended") == Some("True");
-        match ended {
-            Some(ended) if ended.remaining == Some(0) => {
-                let message = "what ran is gone; workloads come back at release";
-                self.turn("Ended", "True", "Ended", message, "ProcessingEnded");
-            }
-            // Nothing can have started since: that is what SuspendProcessing is for.
-            None if over => {
-                let message = "what ran is gone; workloads come back at release";
-                self.conditions.set("Ended", "True", "Ended", message);
-            }
-            Some(ended) => {
-                let again = ended.at.checked_add(ENDING_AGAIN).unwrap_or(self.now);
-                if again <= self.now {
-                    self.inquiries.push(ask);
-                } else {
-                    self.next.note(again, self.now);
-                }
-                let left = ended.remaining.map_or_else(
-                    || "pods may be left".to_owned(),
-                    |left| format!("{left} pods are left"),
-                );
-                let (reason, message) = match &ended.problem {
-                    Some(problem) => ("PodsKept", format!("{left}: {problem}")),
-                    None => ("Ending", left),
-                };
-                self.conditions.set("Ended", "False", reason, &message);
-            }
-            None => {
-                self.inquiries.push(ask);
-                self.conditions
-                    .set("Ended", "False", "Ending", "pods are being ended");
-            }
-        }
-    }
-
-    /// A release gives back at once; disposal and erasure wait for the grace.
-    fn released(&mut self) -> Option<crate::api::WhenText> {
-        let release = self.hold.release.as_ref()?;
-        let message = format!("released by {}: {}", release.by, release.reason);
-        let since = self
-            .conditions
-            .previous("Released")
-            .map(|before| before.last_transition_time.0);
-        self.turn("Released", "True", "Decided", &message, "HoldReleased");
-        let since = since.unwrap_or(self.now);
-        let stored = self
-            .hold
-            .status
-            .restored_at
-            .as_ref()
-            .and_then(|text| time::beginning(text).ok());
-        let at = stored.unwrap_or_else(|| {
-            let period = release.restore_after.as_ref();
-            period
-                .and_then(|period| time::after(since, period).ok())
-                .unwrap_or(since)
-        });
-        let was_restored = self.was("Restored") == Some("True");
-        let nudged = was_restored || self.world.is_nudged(&self.hold.meta.uid);
-        if !nudged {
-            self.inquiries.push(Inquiry::Nudge {
-                hold: self.hold.meta.key.clone(),
-                uid: self.hold.meta.uid.clone(),
-            });
-        }
-        if at > self.now {
-            self.next.note(at, self.now);
-            let message = format!("processing is back; disposal and erasure wait until {at}");
-            self.conditions.set("Restored", "False", "Grace", &message);
-        } else if nudged {
-            let message =
-                "nothing waits for it any more; the object is the record and may be deleted";
-            self.turn("Restored", "True", "GraceOver", message, "HoldRestored");
-        } else {
-            let message = "the controllers of the workloads are being told";
-            self.conditions
-                .set("Restored", "False", "Restoring", message);
-        }
-        Some(time::text(at))
+        (status, reason)
     }
 
     fn review(&mut self) {
@@ -455,7 +230,10 @@ impl Making<'_> {
         if let Some(again) = again.filter(|again| *again > self.now) {
             self.next.note(again, self.now);
         }
-        let is_due = again.is_some_and(|again| again <= self.now);
+        let is_due = again.is_some_and(|again| again <= self.now)
+            || self
+                .survey
+                .is_some_and(|survey| waits && survey.at > self.now);
         let is_current = self
             .survey
             .is_some_and(|survey| self.is_of_these_holds(survey));
@@ -472,6 +250,23 @@ impl Making<'_> {
                 labels,
             });
         }
+    }
+
+    /// Volumes that go with their claims all the same, because what would keep them was refused.
+    fn volumes_not_kept(&self) -> Vec<String> {
+        let planned = volumes(self.world, &self.hold.meta.key.namespace);
+        let kept = planned
+            .iter()
+            .filter(|volume| volume.held && self.hold.has(HoldEffect::PreventDeletion));
+        kept.filter_map(|volume| {
+            let failure = self.world.failure(&volume.target())?;
+            Some(format!(
+                "PersistentVolume {}, whose reclaim policy could not be set to Retain: {}",
+                volume.name, failure.message
+            ))
+        })
+        .take(LISTED_VOLUMES)
+        .collect()
     }
 
     fn held(&self) -> Option<HeldCount> {
@@ -597,6 +392,7 @@ impl Making<'_> {
                 "traffic between pods of this namespace that {talks} policies of the tenant's own allow; they add up with default deny"
             ));
         }
+        limits.extend(self.volumes_not_kept());
         if let Some(survey) = self.survey {
             let writers = writing(survey).count();
             if self.hold.has(HoldEffect::PreventAlteration) && writers > 0 {
@@ -623,11 +419,20 @@ fn writing(survey: &Survey) -> impl Iterator<Item = String> {
     writes.map(|pod| pod.name.clone())
 }
 
-/// What a survey is about: the holds of the namespace and what they hold.
+/// What a survey is about: the holds of the namespace and what they hold. Where processing is ended it is also about the
+/// proof, since before it something could still start, and about the end, after which less is there.
 fn survey_fingerprint(world: &World, namespace: &str) -> String {
     let of = |hold: &Hold| {
         let effects: Vec<&str> = hold.effects.iter().map(|effect| effect.as_str()).collect();
-        format!("{}:{}", hold.meta.uid, effects.join("+"))
+        let mut about = format!("{}:{}", hold.meta.uid, effects.join("+"));
+        if hold.has(HoldEffect::EndProcessing) {
+            let proof = world
+                .proof(&hold.meta.uid)
+                .map(|proof| proof.fingerprint.as_str());
+            let ended = world.ended(&hold.meta.uid).is_some_and(Ended::is_all);
+            about.push_str(&format!(":{}:{ended}", proof.unwrap_or_default()));
+        }
+        about
     };
     world
         .holds_in(namespace)

@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use super::status::shortened;
 use crate::api::Loss;
 use crate::model::{Survey, SurveyedPod};
 
+/// Longest message of a loss, in bytes.
+const MESSAGE: usize = 256;
+
 /// Every loss, sorted.
 pub(super) fn losses(survey: &Survey) -> Vec<Loss> {
-    let ended = || survey.pods.iter().filter(|pod| !pod.mirror);
-    let mut losses: Vec<Loss> = ended().flat_map(of_pod).collect();
+    let mut losses: Vec<Loss> = survey.ending().flat_map(of_pod).collect();
     let mut of_jobs: BTreeMap<&str, i64> = BTreeMap::new();
-    for pod in ended() {
+    for pod in survey.ending() {
         if let Some((kind, name)) = &pod.controller
             && kind == "Job"
         {
@@ -74,6 +77,7 @@ fn loss(kind: &str, object: String, message: String) -> Loss {
     Loss {
         kind: kind.to_owned(),
         object,
-        message,
+        // A schedule may be longer than the field; a status that is too long is not stored at all.
+        message: shortened(&message, MESSAGE),
     }
 }

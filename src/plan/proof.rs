@@ -16,6 +16,8 @@ use crate::model::{CanaryAnswer, Hold, Kind, Proof, World, guard};
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// One that gave no answer, after this long.
 const UNREACHABLE_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+/// Leases that fall silent make servers fewer, and nothing tells: they are counted again after this long.
+const COUNTED_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether a hold is enforced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +87,12 @@ pub(super) fn enforced(
                 "ServerUnreachable" => Some(UNREACHABLE_AGAIN),
                 _ => None,
             };
+            if judged.reason == "ServersUncounted" {
+                judged.next = now.checked_add(COUNTED_AGAIN).ok();
+            }
             if let Some(at) = again.and_then(|again| proof.at.checked_add(again).ok()) {
-                if at <= now {
+                // A clock that was set back does not make it wait for where it was.
+                if at <= now || proof.at > now {
                     judged.inquiry = Some(ask());
                 } else {
                     judged.next = Some(at);

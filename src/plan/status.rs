@@ -537,12 +537,14 @@ pub(super) fn list(errors: &[FieldError]) -> String {
 }
 
 pub(super) fn bounded(text: &str) -> String {
-    if text.len() <= MESSAGE {
+    shortened(text, MESSAGE)
+}
+
+/// At most `longest` bytes of a text, with dots where something was left out.
+pub(super) fn shortened(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
         return text.to_owned();
     }
-    let mut end = MESSAGE - 3;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = text.floor_char_boundary(longest.saturating_sub(3));
     format!("{}...", text.get(..end).unwrap_or_default())
 }

@@ -4,7 +4,7 @@
 
 use super::restraint;
 use crate::api::HoldEffect;
-use crate::model::World;
+use crate::model::{Kind, ObjectKey, Target, World};
 
 /// What a volume must become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub struct VolumePlan {
     pub reclaim_policy: String,
     /// The policy before the hold, to be remembered; none once it is back.
     pub former_policy: Option<String>,
+}
+
+impl VolumePlan {
+    /// The object.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target::new(Kind::Volume, ObjectKey::cluster(&self.name))
+    }
 }
 
 /// The volumes behind a namespace's claims that are not as they must be.

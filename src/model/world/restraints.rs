@@ -21,7 +21,7 @@ const AWAY: SignedDuration = SignedDuration::from_secs(60);
 pub(super) struct Restraints {
     pub(super) holds: ByNamespace<Hold>,
     volumes: BTreeMap<String, ObservedVolume>,
-    volumes_by_namespace: Index<String, String>,
+    pub(super) volumes_by_namespace: Index<String, String>,
     guards: BTreeMap<(Kind, String), ObservedGuard>,
     leases: BTreeMap<ObjectKey, ServerLease>,
     servers: BTreeMap<ObjectKey, BTreeSet<String>>,
@@ -35,6 +35,20 @@ struct Learned {
     surveys: BTreeMap<String, Survey>,
     ended: BTreeMap<String, Ended>,
     nudged: BTreeSet<String>,
+}
+
+impl Restraints {
+    /// What was proven in a namespace was proven of it as it was then: one that left its tenant and came back is another.
+    pub(super) fn forget_proofs(&mut self, namespace: &str) {
+        for hold in self
+            .holds
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            self.learned.proofs.remove(&hold.meta.uid);
+        }
+    }
 }
 
 /// Taking in what the streams tell.

@@ -1,43 +1,34 @@
 //! Ends the pods of a namespace, each with at most the hold's grace, however long its own.
 //!
-//! May not: begin. The plan asks only after what will be lost was stored.
+//! May not: begin. The plan asks only after what will be lost was stored. Between that and the deletes an officer may
+//! release: the hold is read again, and again between batches.
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use futures::future::join_all;
 use jiff::SignedDuration;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::{all, resource};
-use crate::model::Ended;
+use crate::api::HoldEffect;
+use crate::model::{Ended, Hold, Kind, ObjectKey};
 use crate::operator::clock;
 
-/// Pods that are ended at once.
+/// Pods that are ended at once, between two looks at the hold.
 const AT_ONCE: usize = 8;
 /// Grace of a pod that names none.
 const GRACE: u64 = 30;
 
-/// Asks for the end of every pod that has not finished, and says how many are left.
-pub async fn end(client: &Client, namespace: &str, grace: SignedDuration) -> Ended {
+/// Asks for the end of every pod that has not finished while the hold with this uid ends processing, and says how many are
+/// left.
+pub async fn end(client: &Client, hold: &ObjectKey, uid: &str, grace: SignedDuration) -> Ended {
     let longest = grace.as_secs().unsigned_abs().max(1);
     let resource = resource("", "v1", "Pod", "pods");
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &hold.namespace, &resource);
     let mut problem = match pods(&api).await {
-        Ok(found) => {
-            let mut problem = None;
-            let mut ending: FuturesUnordered<_> = FuturesUnordered::new();
-            for pod in &found {
-                if ending.len() >= AT_ONCE {
-                    problem = problem.or(ending.next().await.flatten());
-                }
-                ending.push(end_one(&api, pod, longest));
-            }
-            while let Some(answer) = ending.next().await {
-                problem = problem.or(answer);
-            }
-            problem
-        }
+        Ok(found) => end_all(client, &api, hold, uid, &found, longest)
+            .await
+            .err(),
         Err(error) => Some(error.to_string()),
     };
     let left = pods(&api).await;
@@ -53,6 +44,38 @@ pub async fn end(client: &Client, namespace: &str, grace: SignedDuration) -> End
         remaining,
         problem,
     }
+}
+
+/// Only pods that were listed before the hold was read again are ended, so that none made after its release is.
+async fn end_all(
+    client: &Client,
+    api: &Api<DynamicObject>,
+    hold: &ObjectKey,
+    uid: &str,
+    found: &[DynamicObject],
+    longest: u64,
+) -> Result<(), String> {
+    let mut problem = None;
+    for some in found.chunks(AT_ONCE) {
+        if !still_ends(client, hold, uid).await? {
+            break;
+        }
+        let answers = join_all(some.iter().map(|pod| end_one(api, pod, longest))).await;
+        problem = problem.or(answers.into_iter().flatten().next());
+    }
+    problem.map_or(Ok(()), Err)
+}
+
+/// Whether the hold is this one, is not released, and still ends processing, as the API server has it now.
+async fn still_ends(client: &Client, hold: &ObjectKey, uid: &str) -> Result<bool, String> {
+    let api = Api::namespaced_with(client.clone(), &hold.namespace, &Kind::Hold.api_resource());
+    let stored: Option<DynamicObject> = api
+        .get_opt(&hold.name)
+        .await
+        .map_err(|error| format!("the hold could not be read again: {error}"))?;
+    Ok(stored
+        .map(Hold::read)
+        .is_some_and(|hold| hold.meta.uid == uid && hold.has(HoldEffect::EndProcessing)))
 }
 
 /// Pods that have not finished, but for a node's own, which no API call ends.
