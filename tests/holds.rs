@@ -18,6 +18,8 @@ mod controllers;
 mod crooked;
 #[path = "holds/decisions.rs"]
 mod decisions;
+#[path = "holds/detours.rs"]
+mod detours;
 #[path = "holds/goes_on.rs"]
 mod goes_on;
 #[path = "holds/input.rs"]

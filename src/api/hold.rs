@@ -198,10 +198,15 @@ pub struct HoldScope {
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeldKind {
-    /// API group, such as `apps`; empty for the core group. Absent in `kinds`: a kind of this name in any group. Absent in
-    /// `exceptKinds`: the core group. Each is the stricter reading.
+    /// API group without a version, such as `apps` or `cert-manager.io`; empty for the core group. Absent in `kinds`: a kind
+    /// of this name in any group. Absent in `exceptKinds`: the core group. Each is the stricter reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
+    #[schemars(
+        length(max = 253),
+        regex(
+            pattern = r"^(|apps|autoscaling|batch|extensions|policy|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+)$"
+        )
+    )]
     pub api_group: Option<String>,
     /// The kind, such as `ConfigMap`.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Z][A-Za-z0-9]*$"))]

@@ -251,7 +251,13 @@ async fn a_definition_that_is_marked_as_kept_is_deleted_by_nobody_and_unmarked_b
         "spec": {
             "group": "example.com", "scope": "Namespaced",
             "names": { "kind": "Part", "listKind": "PartList", "plural": "parts", "singular": "part" },
-            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": { "type": "object" } } }],
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "evidence": { "type": "string" } } } },
+            }],
+            "conversion": { "strategy": "Webhook", "webhook": {
+                "conversionReviewVersions": ["v1"], "clientConfig": { "service": { "namespace": "default", "name": "converts" } },
+            } },
         },
     });
     admin
@@ -275,6 +281,11 @@ async fn a_definition_that_is_marked_as_kept_is_deleted_by_nobody_and_unmarked_b
         .await
         .unwrap();
     let gitops = cluster.gitops().await.unwrap();
+    let shown = "jsonpath={.clusters[0].cluster.certificate-authority-data}";
+    let authority = admin
+        .kubectl(&["config", "view", "--raw", "-o", shown])
+        .await;
+    let authority = authority.unwrap().success().unwrap().stdout;
     for who in [admin, &gitops, &platform] {
         let output = who
             .kubectl(&["delete", "crd", "parts.example.com"])
@@ -306,7 +317,56 @@ async fn a_definition_that_is_marked_as_kept_is_deleted_by_nobody_and_unmarked_b
         // Whoever looks after the kind goes on.
         let annotate = ["annotate", "crd", "parts.example.com", "a=b", "--overwrite"];
         who.kubectl(&annotate).await.unwrap().success().unwrap();
+        // With another schema its objects would say something else.
+        for (patch, subresource) in [
+            (
+                r#"[{"op":"remove","path":"/spec/versions/0/schema/openAPIV3Schema/properties/evidence"}]"#,
+                "",
+            ),
+            (
+                r#"[{"op":"add","path":"/spec/versions/0/schema/openAPIV3Schema/properties/evidence/default","value":"forged"}]"#,
+                "",
+            ),
+            (
+                r#"[{"op":"add","path":"/status/conditions/-","value":{"type":"Terminating","status":"True","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}}]"#,
+                "--subresource=status",
+            ),
+        ] {
+            let mut arguments = vec![
+                "patch",
+                "crd",
+                "parts.example.com",
+                "--type=json",
+                "-p",
+                patch,
+            ];
+            arguments.extend((!subresource.is_empty()).then_some(subresource));
+            let output = who.kubectl(&arguments).await.unwrap();
+            assert_refused(who, "another schema", &output);
+        }
+        // The certificates of its conversion are renewed by a controller.
+        let renewed = json!({ "spec": { "conversion": { "webhook": { "clientConfig": { "caBundle": authority } } } } });
+        let renewed = renewed.to_string();
+        let arguments = [
+            "patch",
+            "crd",
+            "parts.example.com",
+            "--type=merge",
+            "-p",
+            &renewed,
+            "--dry-run=server",
+        ];
+        who.kubectl(&arguments).await.unwrap().success().unwrap();
     }
+    let upgrade = [
+        "patch",
+        "crd",
+        "parts.example.com",
+        "--type=json",
+        "-p",
+        r#"[{"op":"add","path":"/spec/versions/0/schema/openAPIV3Schema/properties/more","value":{"type":"string"}}]"#,
+    ];
+    platform.kubectl(&upgrade).await.unwrap().success().unwrap();
     let unmark = [
         "label",
         "crd",

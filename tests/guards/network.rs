@@ -1,7 +1,7 @@
 //! What a tenant may do with NetworkPolicies of its own.
 
-use serde_json::json;
-use testbed::eventually;
+use serde_json::{Value, json};
+use testbed::{Identity, eventually};
 
 use super::stage::{PATIENCE, assert_refused, cluster, enrolled, namespace, policy};
 
@@ -212,34 +212,28 @@ async fn no_quota_keeps_the_floor_out() {
     let text = quota("floor-quota", "none", policies);
     let output = engineer.kubectl_with(&dry, &text).await.unwrap();
     output.success().unwrap();
-    // In the stage observe it is warned of, and what is there when that ends can still be tended.
+    // In the stage observe too, since a hold's default deny must find room.
     let labels = "privacy.cloudnexus.io/tenant: acme, privacy.cloudnexus.io/stage: observe";
-    engineer
-        .apply(&namespace("floor-quota-observing", labels))
-        .await
-        .unwrap()
-        .success()
-        .unwrap();
+    let observing = namespace("floor-quota-observing", labels);
+    engineer.apply(&observing).await.unwrap().success().unwrap();
     let text = quota("floor-quota-observing", "none", policies);
     let output = cluster.admin().kubectl_with(&create, &text).await.unwrap();
-    assert!(
-        output.is_success() && output.stderr.contains("could leave no room"),
-        "{output}"
-    );
-    let label = [
-        "label",
-        "ns",
-        "floor-quota-observing",
-        "privacy.cloudnexus.io/stage-",
-    ];
-    engineer.kubectl(&label).await.unwrap().success().unwrap();
+    assert_refused(cluster.admin(), "a quota of policies", &output);
+    // What was there before can still be tended, and counted by the cluster itself.
+    let before = namespace("floor-quota-before", "a: b");
+    engineer.apply(&before).await.unwrap().success().unwrap();
+    let text = quota("floor-quota-before", "none", policies);
+    let output = cluster.admin().kubectl_with(&create, &text).await.unwrap();
+    output.success().unwrap();
+    let enrols = namespace("floor-quota-before", "privacy.cloudnexus.io/tenant: acme");
+    engineer.apply(&enrols).await.unwrap().success().unwrap();
     let note = [
         "annotate",
         "quota",
         "none",
         "a=b",
         "-n",
-        "floor-quota-observing",
+        "floor-quota-before",
     ];
     cluster
         .admin()
@@ -248,4 +242,56 @@ async fn no_quota_keeps_the_floor_out() {
         .unwrap()
         .success()
         .unwrap();
+    let counted = ["quota", "none", "-n", "floor-quota-before"];
+    eventually("the cluster has counted", PATIENCE, || async {
+        let quota = cluster.admin().get(&counted).await?;
+        anyhow::ensure!(quota["status"]["hard"].is_object(), "{quota}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    let by_status =
+        async |who: &Identity, namespace: &str, name: &str, status: Value, more: &[&str]| {
+            let patch = json!({ "status": status }).to_string();
+            let mut arguments = vec![
+                "patch",
+                "quota",
+                name,
+                "-n",
+                namespace,
+                "--subresource=status",
+            ];
+            arguments.extend(["--type=merge", "-p", &patch]);
+            arguments.extend(more);
+            who.kubectl(&arguments).await.unwrap()
+        };
+    let used = json!({ "used": { policies: "3" } });
+    let tended = by_status(cluster.admin(), "floor-quota-before", "none", used, &[]).await;
+    tended.success().unwrap();
+    // It is the status by which the API server counts.
+    let text = quota("floor-quota", "other", "count/jobs.batch");
+    boss.kubectl_with(&create, &text)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let forged = json!({ "hard": { policies: "0" }, "used": { policies: "0" } });
+    for who in [&boss, &gitops, cluster.admin()] {
+        let output = by_status(who, "floor-quota", "other", forged.clone(), &[]).await;
+        assert_refused(who, "a quota of policies by its status", &output);
+    }
+    let mut counted = cluster
+        .admin()
+        .get(&["quota", "other", "-n", "floor-quota"])
+        .await
+        .unwrap();
+    counted["status"] = forged;
+    let path = "/api/v1/namespaces/floor-quota/resourcequotas/other/status";
+    let controller = "--as=system:serviceaccount:kube-system:resourcequota-controller";
+    let counts = [controller, "replace", "--raw", path, "-f", "-"];
+    let output = cluster
+        .admin()
+        .kubectl_with(&counts, &counted.to_string())
+        .await;
+    output.unwrap().success().unwrap();
 }

@@ -200,16 +200,10 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
         &json!({ "type": "NodePort", "externalIPs": ["203.0.113.7"] }),
     );
     creates(&platform, &object, false).await.success().unwrap();
-    for patch in [
-        r#"{"metadata":{"labels":{"team":"x"}}}"#,
-        r#"{"spec":{"selector":{"app":"other"}}}"#,
-        r#"{"spec":{"ports":[{"port":81}]}}"#,
-        r#"{"spec":{"externalIPs":null}}"#,
-        r#"{"spec":{"externalTrafficPolicy":"Local"}}"#,
-    ] {
+    let patched = async |who: &Identity, kind: &str, patch: &str| {
         let arguments = [
             "patch",
-            "svc",
+            kind,
             "old",
             "-n",
             "published",
@@ -217,7 +211,49 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
             "-p",
             patch,
         ];
-        tenant.kubectl(&arguments).await.unwrap().success().unwrap();
+        who.kubectl(&arguments).await.unwrap()
+    };
+    let labels = r#"{"metadata":{"labels":{"team":"x"}}}"#;
+    let elsewhere = [
+        r#"{"spec":{"selector":{"app":"other"}}}"#,
+        r#"{"spec":{"ports":[{"port":81}]}}"#,
+    ];
+    patched(&tenant, "svc", labels).await.success().unwrap();
+    for patch in elsewhere {
+        let output = patched(&tenant, "svc", patch).await;
+        assert_refused(&tenant, "aiming what was published at other pods", &output);
+    }
+    // Less of it is always taken, and then it is a Service like any other.
+    for patch in [
+        r#"{"spec":{"externalIPs":null,"externalTrafficPolicy":"Local"}}"#,
+        elsewhere[0],
+        elsewhere[1],
+    ] {
+        patched(&tenant, "svc", patch).await.success().unwrap();
+    }
+    let boss = cluster.namespace_cluster_admin("published").await.unwrap();
+    cluster
+        .give(
+            platform.name(),
+            "engineer-slices",
+            &json!([{ "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["create"] }]),
+        )
+        .await
+        .unwrap();
+    creates(&platform, &slice("published", "old"), false)
+        .await
+        .success()
+        .unwrap();
+    patched(&boss, "endpointslice", labels)
+        .await
+        .success()
+        .unwrap();
+    for patch in [
+        r#"{"ports":[{"port":81}]}"#,
+        r#"{"metadata":{"labels":{"kubernetes.io/service-name":"other"}}}"#,
+    ] {
+        let output = patched(&boss, "endpointslice", patch).await;
+        assert_refused(&boss, "aiming what was published elsewhere", &output);
     }
     // A load balancer's controller writes the status of every Service; in a namespace alone nobody does.
     let balanced = service(
@@ -231,7 +267,6 @@ async fn what_was_published_before_can_be_tended_and_the_controllers_go_on() {
     let balancer = cluster.identity("balancer").await.unwrap();
     let output = balances(&balancer, "published", "balanced", "203.0.113.7").await;
     output.success().unwrap();
-    let boss = cluster.namespace_cluster_admin("published").await.unwrap();
     let moved = balances(&boss, "published", "balanced", "203.0.113.8").await;
     assert_refused(&boss, "another address", &moved);
     for patch in [

@@ -163,6 +163,26 @@ async fn a_definition_is_changed_and_deleted_by_who_is_appointed() {
             .await,
         );
     }
+    // A kind that is said to be terminating takes no new object: no hold, no prohibition.
+    let terminating = json!({ "status": { "conditions": [
+        { "type": "Terminating", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" },
+    ] } });
+    for definition in [crd[1], "processingholds.privacy.cloudnexus.io"] {
+        for who in [&stage.gitops, stage.admin()] {
+            let text = terminating.to_string();
+            let arguments = [
+                "patch",
+                "crd",
+                definition,
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                &text,
+            ];
+            let answer = who.kubectl(&arguments).await.unwrap();
+            refused(answer, DEFINITIONS, &[definition, "appointed"]);
+        }
+    }
     let rules = json!([{ "apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["*"] }]);
     stage
         .cluster

@@ -329,3 +329,73 @@ async fn an_observed_namespace_is_warned_and_an_unenrolled_one_notices_nothing()
         }
     }
 }
+
+/// What its node says of a pod's address, Services and proxies follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_a_node_says_where_a_pod_is() {
+    let stage = stage().await;
+    for (name, labels) in [
+        ("pod-address", vec![(LABEL_TENANT, "acme")]),
+        (
+            "pod-address-observing",
+            vec![(LABEL_TENANT, "acme"), (LABEL_STAGE, "observe")],
+        ),
+    ] {
+        stage.labelled(name, &labels).await;
+        let plain = pod(name, "plain", &json!({}));
+        stage.admin().apply_object(&plain).await.unwrap();
+        let of = ["pod", "plain", "-n", name];
+        let says = async |who: &testbed::Identity, status: Value| {
+            let text = json!({ "status": status }).to_string();
+            let mut arguments = vec!["patch", "--subresource=status", "--type=merge", "-p", &text];
+            arguments.extend(of);
+            who.kubectl(&arguments).await.unwrap()
+        };
+        let boss = stage.cluster.namespace_cluster_admin(name).await.unwrap();
+        for status in [
+            json!({ "podIP": "198.51.100.7" }),
+            json!({ "podIP": "198.51.100.7", "podIPs": [{ "ip": "198.51.100.7" }] }),
+        ] {
+            refused(
+                says(&boss, status).await,
+                "covenant-network-addresses",
+                &["plain", "written by its node"],
+            );
+        }
+        passes(says(&boss, json!({ "message": "tended" })).await);
+        // What plays a node writes the status of every pod.
+        let rules = json!([{ "apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "patch"] }]);
+        stage
+            .cluster
+            .give("virtual-node", "virtual-node", &rules)
+            .await
+            .unwrap();
+        let node = stage.cluster.identity("virtual-node").await.unwrap();
+        passes(
+            says(
+                &node,
+                json!({ "podIP": "198.51.100.8", "podIPs": [{ "ip": "198.51.100.8" }] }),
+            )
+            .await,
+        );
+        let kubelet = "system:node:address-node";
+        let rules = json!([{ "apiGroups": [""], "resources": ["pods", "pods/status"], "verbs": ["get", "patch"] }]);
+        stage
+            .cluster
+            .give(kubelet, "address-node", &rules)
+            .await
+            .unwrap();
+        let kubelet = stage
+            .cluster
+            .identity_in_group(kubelet, Some("system:nodes"))
+            .await
+            .unwrap();
+        passes(
+            says(
+                &kubelet,
+                json!({ "podIP": "198.51.100.9", "podIPs": [{ "ip": "198.51.100.9" }] }),
+            )
+            .await,
+        );
+    }
+}

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use testbed::eventually;
-use testbed::names::{LABEL_MANAGED_BY, LABEL_TENANT, MANAGED_BY_COVENANT};
+use testbed::names::{LABEL_MANAGED_BY, LABEL_STAGE, LABEL_TENANT, MANAGED_BY_COVENANT};
 
 use crate::stage::{
     PATIENCE, Stage, gone, nobody_takes_its_writer_off, passes, patch, put, refused, stage, writes,
 };
 
 const GUARD: &str = "covenant-timers";
+const PODS: &str = "covenant-timer-pods";
 const OWNERSHIP: &str = "covenant-network-ownership";
 
 /// A podless Job with this deadline; ours when it carries the label.
@@ -204,6 +205,98 @@ async fn nobody_makes_a_timer_of_ours_look_like_a_strangers() {
     let managed = ["--show-managed-fields", "job", "grant-metrics", "-n", name];
     let kept = stage.admin().get(&managed).await.unwrap()["metadata"]["managedFields"].to_string();
     assert!(kept.contains("covenant-timer"), "{kept}");
+}
+
+/// A Job that is over waits for its pods. One with a grace of a year, taken for a pod of a timer, would keep its path open.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hangs_a_pod_on_a_timer() {
+    let stage = stage().await;
+    let (name, other) = ("timer-pods", "timer-pods-observing");
+    stage.enrolled(name, "acme").await;
+    stage
+        .labelled(other, &[(LABEL_TENANT, "acme"), (LABEL_STAGE, "observe")])
+        .await;
+    let timer = open(stage, name, 6).await;
+    let uid = timer["metadata"]["uid"].clone();
+    let pod = |namespace: &str, name: &str, labels: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": namespace, "labels": labels },
+            "spec": { "terminationGracePeriodSeconds": 31_536_000, "nodeName": "somewhere", "containers": [{ "name": "a", "image": "a" }] },
+        })
+    };
+    let create = ["create", "-f", "-"];
+    for namespace in [name, other] {
+        for who in stage.attackers(namespace).await {
+            for key in ["batch.kubernetes.io/controller-uid", "controller-uid"] {
+                let hung = pod(namespace, "hung", json!({ key: uid }));
+                let made = who.kubectl_with(&create, &hung.to_string()).await.unwrap();
+                refused(made, PODS, &["hung", "a Job makes its own pods"]);
+            }
+        }
+    }
+    let own = pod(name, "own", json!({ "app": "own" }));
+    stage.admin().apply_object(&own).await.unwrap();
+    let of = ["pod", "own", "-n", name];
+    let label = json!({ "metadata": { "labels": { "batch.kubernetes.io/controller-uid": uid } } });
+    for who in stage.attackers(name).await {
+        refused(patch(&who, &of, &label).await, PODS, &["own"]);
+    }
+    for subresource in ["--subresource=status", "--subresource=resize"] {
+        // The API server may leave labels out there; then nothing happens.
+        let text = label.to_string();
+        let arguments = [
+            "patch",
+            of[0],
+            of[1],
+            of[2],
+            of[3],
+            subresource,
+            "--type=merge",
+            "-p",
+            &text,
+        ];
+        let answer = stage.gitops.kubectl(&arguments).await.unwrap();
+        if !answer.is_success() {
+            refused(answer, PODS, &["own"]);
+        }
+        let seen = stage.admin().get(&of).await.unwrap();
+        assert_eq!(
+            seen["metadata"]["labels"],
+            json!({ "app": "own" }),
+            "{subresource}"
+        );
+    }
+    let mut waits = pod(name, "waits", json!({ "app": "waits" }));
+    waits["spec"]["nodeName"] = Value::Null;
+    stage.admin().apply_object(&waits).await.unwrap();
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding",
+        "metadata": { "name": "waits", "namespace": name, "labels": { "controller-uid": uid } },
+        "target": { "apiVersion": "v1", "kind": "Node", "name": "somewhere" },
+    });
+    let path = format!("/api/v1/namespaces/{name}/pods/waits/binding");
+    let raw = ["create", "--raw", &path, "-f", "-"];
+    let bound = stage.gitops.kubectl_with(&raw, &binding.to_string()).await;
+    refused(bound.unwrap(), PODS, &["waits"]);
+    let note = json!({ "metadata": { "labels": { "app": "other" } } });
+    passes(patch(&stage.tenant(name).await, &of, &note).await);
+    // The path closes at its end, and a Job of the tenant's own makes its pods.
+    let path = ["networkpolicy", "grant-metrics", "-n", name];
+    gone(stage.admin(), &path, PATIENCE).await;
+    let mut own = job(name, "own", 3600, false);
+    own["spec"]["parallelism"] = json!(1);
+    stage.tenant(name).await.apply_object(&own).await.unwrap();
+    eventually("the Job has its pod", PATIENCE, async || {
+        let arguments = ["pods", "-n", name, "-l", "batch.kubernetes.io/job-name=own"];
+        let pods = stage.admin().get(&arguments).await?;
+        anyhow::ensure!(
+            pods["items"].as_array().is_some_and(|pods| pods.len() == 1),
+            "{pods}"
+        );
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

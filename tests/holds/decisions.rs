@@ -404,6 +404,20 @@ async fn no_quota_keeps_a_hold_out() {
         refused(&boss, call, "an officer's must always fit").await;
         let note = json!({ "metadata": { "annotations": { "a": "b" } } });
         passes(&boss, QUOTA.merge(namespace, "other", note)).await;
+        // It is the status by which the API server counts.
+        let forged = json!({ "status": { "hard": { ours: "0" }, "used": { ours: "0" } } });
+        let forge = QUOTA.merge_by("status", namespace, "other", forged);
+        for who in [&boss, &stage.admin(), &stage.gitops.caller().unwrap()] {
+            refused(who, forge.clone(), "an officer's must always fit").await;
+        }
+        let used = json!({ "status": { "used": { "count/configmaps": "7" } } });
+        passes(&boss, QUOTA.merge_by("status", namespace, "other", used)).await;
+        let count = stage.controller("resourcequota-controller");
+        let mut counted = passes(&boss, QUOTA.get(namespace, "other")).await;
+        counted["status"] = forge.body["status"].clone();
+        let path = format!("{}/status", QUOTA.one(namespace, "other"));
+        let counts = Call::new("PUT", path).with(testbed::raw::JSON, counted);
+        passes(&count, counts.dry()).await;
         let rules = json!([{ "apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["create", "patch"] }]);
         cluster
             .give("quota-platform", "quota-platform", &rules)

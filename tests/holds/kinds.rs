@@ -58,6 +58,12 @@ pub const AUTOSCALER: Kind = of(
 );
 pub const GADGET: Kind = of("Gadget", "/apis/example.com/v1", "gadgets");
 pub const GRANT: Kind = of("DataSharingGrant", OURS, "datasharinggrants");
+/// A policy in the network's own language.
+pub const CILIUM: Kind = of(
+    "CiliumNetworkPolicy",
+    "/apis/cilium.io/v2",
+    "ciliumnetworkpolicies",
+);
 pub const POD: Kind = of("Pod", "/api/v1", "pods");
 pub const HOLD: Kind = of("ProcessingHold", OURS, "processingholds");
 pub const EVENT: Kind = of("Event", "/api/v1", "events");
@@ -246,6 +252,20 @@ fn content(kind: &str, name: &str) -> Value {
         "Pod" => json!({ "spec": { "containers": [{ "name": "app", "image": "app" }] } }),
         other => panic!("no object is known for {other}"),
     }
+}
+
+/// The network's own policies, as far as anybody here reads them.
+pub fn cilium_definition() -> Value {
+    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "ciliumnetworkpolicies.cilium.io" },
+        "spec": {
+            "group": "cilium.io", "scope": "Namespaced",
+            "names": { "kind": "CiliumNetworkPolicy", "plural": "ciliumnetworkpolicies", "singular": "ciliumnetworkpolicy" },
+            "versions": [{ "name": "v2", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema }, "subresources": { "status": {} } }],
+        },
+    })
 }
 
 /// A kind that is nobody's in particular.

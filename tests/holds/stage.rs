@@ -39,7 +39,7 @@ async fn build() -> Stage {
     let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
     cluster.install_chart().await.unwrap();
     cluster
-        .apply_kinds(&[kinds::foreign_definition()])
+        .apply_kinds(&[kinds::foreign_definition(), kinds::cilium_definition()])
         .await
         .unwrap();
     let stage = Stage {
