@@ -88,10 +88,10 @@ pub struct ProcessingHoldSpec {
     /// What the hold does, one or more of:
     /// `PreventDeletion`: nothing in scope is deleted, by whatever way;
     /// `PreventAlteration`: nothing in scope has its data or spec changed, and no new pod mounts a held claim for writing;
-    /// `SuspendProcessing`: no new pods or Jobs start, running ones are cut off the network and kept;
+    /// `SuspendProcessing`: no new pods or Jobs start, running ones are cut off the network and kept as they are;
     /// `EndProcessing`: running pods are ended too, after what will be lost was published in status;
     /// `SuspendSharing`: every path of a grant closes, and none opens;
-    /// `FreezeAccess`: no exec, attach, port-forward, proxy or ephemeral containers.
+    /// `FreezeAccess`: no exec, attach, port-forward, proxy, ephemeral containers or other images.
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub effects: Vec<HoldEffect>,

@@ -372,8 +372,7 @@ impl Making<'_> {
                 limits.push("Events past the time that the API server keeps them (--event-ttl, one hour where nothing is said): the store forgets them without asking".to_owned());
             }
         }
-        if self.hold.has(HoldEffect::SuspendProcessing)
-            && self.hold.has(HoldEffect::PreventDeletion)
+        if self.hold.has(HoldEffect::SuspendProcessing) && !self.hold.has(HoldEffect::EndProcessing)
         {
             limits.push("what a node does by itself: it stops pods for want of memory or disk, at the deadline in their spec, and with itself, and starts a container that crashed again in the pod that it is in".to_owned());
         }

@@ -125,3 +125,117 @@ async fn a_hold_that_arrives_in_the_middle_of_an_opening_wins() {
     proxy.clear();
     tenant.closed("first", "Held").await;
 }
+
+/// Between the look at what runs and its end an officer may release; what was made after that is nobody's to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_in_the_middle_of_an_end_ends_nothing_more() {
+    let stage = Stage::new().await;
+    stage.operator.stop().await.unwrap();
+    let proxy = Proxy::start(&stage.cluster).await.unwrap();
+    let operator = stage
+        .cluster
+        .start_operator_behind(COVENANT, &proxy)
+        .await
+        .unwrap();
+    operator.wait_ready().await.unwrap();
+    let tenant = stage.tenant("released-midway").await;
+    let web = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": tenant.name },
+        "spec": { "replicas": 3, "selector": { "matchLabels": { "app": "web" } }, "template": {
+            "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [{ "name": "web", "image": "web" }] },
+        } },
+    });
+    tenant.grants(&web).await;
+    let pods = ["pods", "-n", &tenant.name];
+    let running = async |expected: usize| {
+        eventually("the pods are there", PATIENCE, || async {
+            let list = stage.cluster.admin().get(&pods).await?;
+            let pods = list["items"].as_array().cloned().unwrap_or_default();
+            anyhow::ensure!(pods.len() == expected, "{list}");
+            let uids: Vec<String> = pods
+                .iter()
+                .map(|pod| pod["metadata"]["uid"].to_string())
+                .collect();
+            anyhow::Ok(uids)
+        })
+        .await
+        .unwrap()
+    };
+    running(3).await;
+    let mut ends = hold(
+        &tenant.name,
+        "case-1",
+        &["SuspendProcessing", "EndProcessing"],
+    );
+    ends["spec"]["endingGrace"] = json!("PT10S");
+    stage.holds(&ends).await;
+    eventually("what is lost was published", PATIENCE, || async {
+        let hold = stage
+            .cluster
+            .admin()
+            .get(&["phold", "case-1", "-n", &tenant.name])
+            .await?;
+        anyhow::ensure!(hold["status"]["ending"].is_object(), "{hold}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    let slow = Duration::from_secs(8);
+    let namespace = tenant.name.clone();
+    let lists = move |seen: &testbed::proxy::Seen| {
+        seen.method == "GET"
+            && seen.resource() == "pods"
+            && !seen.is_watch()
+            && seen.path.contains(&namespace)
+    };
+    let before = proxy.request_count();
+    proxy.add(Rule::new(Fault::Delay(slow), lists.clone()));
+    let looked = eventually("the operator looks at what it ends", PATIENCE, || async {
+        let journal = proxy.journal().split_off(before);
+        let looked = journal.into_iter().rfind(|entry| lists(&entry.request));
+        looked.ok_or_else(|| anyhow::anyhow!("not yet"))
+    })
+    .await
+    .unwrap();
+    stage.releases(&tenant.name, "case-1").await;
+    let scale = [
+        "scale",
+        "deployment",
+        "web",
+        "-n",
+        &tenant.name,
+        "--replicas=4",
+    ];
+    tenant
+        .admin
+        .kubectl(&scale)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let made = running(4).await;
+    eventually("the look came back", PATIENCE, || async {
+        let journal = proxy.journal();
+        let answered = journal
+            .iter()
+            .find(|entry| entry.request.sequence == looked.request.sequence);
+        anyhow::ensure!(
+            answered.is_some_and(|entry| entry.status.is_some()),
+            "{answered:?}"
+        );
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    let stays = || async {
+        let list = stage.cluster.admin().get(&pods).await?;
+        for pod in list["items"].as_array().into_iter().flatten() {
+            anyhow::ensure!(pod["metadata"]["deletionTimestamp"].is_null(), "{pod}");
+            anyhow::ensure!(made.contains(&pod["metadata"]["uid"].to_string()), "{pod}");
+        }
+        anyhow::Ok(())
+    };
+    always("the pods stay", Duration::from_secs(4), stays)
+        .await
+        .unwrap();
+}

@@ -50,7 +50,7 @@ pub(super) const fn effect(effect: HoldEffect) -> &'static str {
             "every path by which data is shared is closed, and none opens"
         }
         HoldEffect::FreezeAccess => {
-            "nobody gets into running pods: no exec, attach, port-forward, proxy or ephemeral containers"
+            "nobody gets into running pods: no exec, attach, port-forward, proxy, ephemeral containers or other images"
         }
     }
 }
@@ -135,8 +135,14 @@ pub(super) fn covers(hold: &Hold) -> Vec<String> {
             "kept: namespace {namespace} itself, and this hold as the record of a duty"
         ));
     } else {
+        let pods = hold.has(HoldEffect::SuspendProcessing) && !hold.has(HoldEffect::EndProcessing);
+        let rest = if pods {
+            "of the rest only pods, as they are"
+        } else {
+            "nothing else"
+        };
         lines.push(format!(
-            "kept: this hold as the record of a duty, and namespace {namespace}, in which it is; nothing else"
+            "kept: this hold as the record of a duty, and namespace {namespace}, in which it is; {rest}"
         ));
     }
     if hold.effects.iter().any(|effect| {
