@@ -24,6 +24,8 @@ const CROWD: usize = 32;
 /// Rounds and reports under way at once. More would wait for their requests and grow old; their units wait instead, and
 /// are planned when it is their turn.
 const ROUNDS: usize = 48;
+/// A clock that goes back by less than this is being steered.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(1);
 /// Paths of one unit that are being closed at once: another unit's closing must not queue behind thousands.
 const CLOSINGS: usize = 64;
 
@@ -47,6 +49,8 @@ pub struct Schedule {
     /// What is being closed, of whichever unit.
     closing: BTreeSet<Target>,
     alarms: Alarms,
+    /// When alarms were last looked at.
+    rung: Option<Timestamp>,
     /// When a unit with work under way is looked at again.
     looks: Alarms,
     /// Since when a unit's report waits for the rest of its writes.
@@ -158,12 +162,20 @@ impl Schedule {
         self.alarms.set(unit, instant);
     }
 
-    /// Puts the units whose instant has come before all others.
+    /// Puts the units whose instant has come before all others. Where the clock was set back, that is every unit that waits
+    /// for one: what failed or was looked at just before would otherwise wait until the clock is again where it was.
     pub fn ring(&mut self, now: Timestamp) {
+        let set_back = |rung: Timestamp| rung.duration_since(now) > SET_BACK;
+        let due = if self.rung.is_some_and(set_back) {
+            Timestamp::MAX
+        } else {
+            now
+        };
+        self.rung = Some(now);
         while let Some(unit) = self
             .alarms
-            .take_due(now)
-            .or_else(|| self.looks.take_due(now))
+            .take_due(due)
+            .or_else(|| self.looks.take_due(due))
         {
             self.queued.insert(unit.clone());
             self.due.push_back(unit);
@@ -388,6 +400,22 @@ mod tests {
             !schedule.begin_round(&unit("acme"), []),
             "one round at a time"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+        let mut schedule = Schedule::default();
+        schedule.ring(at(7200));
+        schedule.set_alarm(&unit("acme"), Some(at(7260)));
+        schedule.ring(in_milliseconds(7_199_500));
+        assert_eq!(schedule.next(), None, "it is being steered");
+        schedule.ring(at(3600));
+        assert_eq!(schedule.next(), Some(unit("acme")));
+        schedule.set_alarm(&unit("acme"), Some(at(3660)));
+        schedule.ring(at(3601));
+        assert_eq!(schedule.next(), None);
+        schedule.ring(at(3660));
+        assert_eq!(schedule.next(), Some(unit("acme")));
     }
 
     #[test]

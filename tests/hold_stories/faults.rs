@@ -239,3 +239,53 @@ async fn a_release_in_the_middle_of_an_end_ends_nothing_more() {
         .await
         .unwrap();
 }
+
+/// A nudge only makes a controller look sooner: where a webhook refuses it, the release goes on. What an operator that died
+/// in between has left on an object is taken off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_waits_for_nobodys_webhook_and_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    stage.operator.stop().await.unwrap();
+    let proxy = Proxy::start(&stage.cluster).await.unwrap();
+    let operator = stage
+        .cluster
+        .start_operator_behind(COVENANT, &proxy)
+        .await
+        .unwrap();
+    operator.wait_ready().await.unwrap();
+    let tenant = stage.tenant("nudged").await;
+    stage
+        .holds(&hold(&tenant.name, "case-1", &["SuspendProcessing"]))
+        .await;
+    let set = |name: &str, replicas: u8, annotations: serde_json::Value| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": { "name": name, "namespace": tenant.name, "annotations": annotations },
+            "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": name } }, "template": {
+                "metadata": { "labels": { "app": name } },
+                // Without its account its pods are not made, after the release either.
+                "spec": { "serviceAccountName": "missing", "containers": [{ "name": "a", "image": "a" }] },
+            } },
+        })
+    };
+    let left = json!({ "privacy.cloudnexus.io/released-at": "2026-01-01T00:00:00Z" });
+    tenant.grants(&set("left", 0, left)).await;
+    tenant.grants(&set("lacks", 1, json!({}))).await;
+    let refusal = Fault::Answer {
+        status: 403,
+        retry_after: None,
+    };
+    let nudges = |seen: &testbed::proxy::Seen| {
+        seen.method == "PATCH" && seen.path.ends_with("/replicasets/lacks/status")
+    };
+    proxy.add(Rule::new(refusal, nudges));
+    stage.releases(&tenant.name, "case-1").await;
+    stage
+        .hold_is(&tenant.name, "case-1", "Restored", "True", "GraceOver")
+        .await;
+    let tried = proxy.journal();
+    assert!(tried.iter().any(|entry| nudges(&entry.request)));
+    let left = stage.get(&["rs", "left", "-n", &tenant.name]).await;
+    let left = left["metadata"]["annotations"].to_string();
+    assert!(!left.contains("released-at"), "{left}");
+}

@@ -33,13 +33,15 @@ pub async fn nudge(client: &Client, namespace: &str) -> Result<(), kube::Error> 
             let resource = resource(group, "v1", kind, plural);
             let api: Api<DynamicObject> =
                 Api::namespaced_with(client.clone(), namespace, &resource);
-            for object in all(&api, ListParams::default())
-                .await?
-                .iter()
-                .filter(|object| lacks_pods(&object.data))
-            {
-                annotate(&api, object, json!(clock::now().to_string())).await?;
-                annotate(&api, object, Value::Null).await?;
+            for object in &all(&api, ListParams::default()).await? {
+                // One that is there was put on by an operator that died before it took it off again.
+                let left = object.annotations().contains_key(ANNOTATION_NUDGE);
+                if lacks_pods(&object.data) {
+                    annotate(&api, object, json!(clock::now().to_string())).await?;
+                    annotate(&api, object, Value::Null).await?;
+                } else if left {
+                    annotate(&api, object, Value::Null).await?;
+                }
             }
         }
     }
@@ -92,6 +94,11 @@ async fn annotate(
         Ok(_) => Ok(()),
         // Gone, or made anew, in the meantime.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.code == 409 => Ok(()),
+        // Somebody's webhook, say. It comes back later, by itself; a release does not wait for it.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            tracing::warn!(object = %object.name_any(), error = %status, "a workload could not be nudged; its controller looks by itself in a while");
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }
