@@ -4,10 +4,12 @@
 //! authority that comes by a wildcard is none.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec,
 };
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::Api;
@@ -18,8 +20,11 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::identity::{Identity, people};
 use crate::names;
+use crate::wait::eventually;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+/// The API server reads roles and bindings by watches of its own: a right that was just given is there a moment later.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Cluster {
     /// The platform engineer: built-in `admin` everywhere, the API kinds, and the verb `administer` for every tenant.
@@ -118,6 +123,7 @@ impl Cluster {
             &binding,
         )
         .await?;
+        self.has_role(user, role, Some(namespace)).await?;
         self.identity(user).await
     }
 
@@ -167,7 +173,8 @@ impl Cluster {
         });
         apply(&Api::<ClusterRole>::all(client.clone()), &name, &role).await?;
         let binding = binding("ClusterRoleBinding", &name, &name, user);
-        apply(&Api::<ClusterRoleBinding>::all(client), &name, &binding).await
+        apply(&Api::<ClusterRoleBinding>::all(client), &name, &binding).await?;
+        self.has_role(user, &name, None).await
     }
 
     /// Binds a user to a ClusterRole that is there, cluster-wide. A ServiceAccount is bound by its user name.
@@ -182,8 +189,68 @@ impl Cluster {
             &name,
             &binding,
         )
+        .await?;
+        self.has_role(user, role, None).await
+    }
+
+    /// Waits until the API server lets the user do the last thing that the role lists.
+    async fn has_role(
+        &self,
+        user: &str,
+        role: &str,
+        namespace: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let client = self.admin().client()?;
+        let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+        let roles: Api<ClusterRole> = Api::all(client);
+        let asked = format!("{user} has what the ClusterRole {role} gives");
+        eventually(&asked, PATIENCE, async || {
+            let role = roles.get(role).await.context("there is no such role")?;
+            let Some(attributes) = last_right(&role, namespace) else {
+                return Ok(());
+            };
+            let review = SubjectAccessReview {
+                spec: SubjectAccessReviewSpec {
+                    user: Some(user.to_owned()),
+                    resource_attributes: Some(attributes),
+                    ..SubjectAccessReviewSpec::default()
+                },
+                ..SubjectAccessReview::default()
+            };
+            let answer = reviews.create(&PostParams::default(), &review).await;
+            let status = answer.context("RBAC does not answer")?.status;
+            anyhow::ensure!(status.is_some_and(|status| status.allowed), "not yet");
+            anyhow::Ok(())
+        })
         .await
     }
+}
+
+/// One thing that the last rule about resources allows; none where there is no such rule.
+fn last_right(role: &ClusterRole, namespace: Option<&str>) -> Option<ResourceAttributes> {
+    let rules = role.rules.iter().flatten().rev();
+    let mut of_resources = rules.filter_map(|rule| {
+        let group = rule.api_groups.as_ref()?.last()?;
+        let resource = rule.resources.as_ref()?.last()?;
+        let (resource, subresource) = match resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (resource.as_str(), None),
+        };
+        Some(ResourceAttributes {
+            group: Some(group.clone()),
+            resource: Some(resource.to_owned()),
+            subresource,
+            name: rule
+                .resource_names
+                .as_ref()
+                .and_then(|names| names.last().cloned()),
+            namespace: namespace.map(str::to_owned),
+            verb: Some(rule.verbs.last()?.clone()),
+            version: Some("*".to_owned()),
+            ..ResourceAttributes::default()
+        })
+    });
+    of_resources.next()
 }
 
 impl Identity {
