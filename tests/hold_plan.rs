@@ -94,6 +94,11 @@ fn lease(server: &str, renewed: &str) -> Value {
 
 /// Every server refuses what is asked of it.
 fn proven(world: &mut World, at: Timestamp) {
+    answered(world, at, &CanaryAnswer::Refused);
+}
+
+/// Every server answers so.
+fn answered(world: &mut World, at: Timestamp, with: &CanaryAnswer) {
     for inquiry in plan(world, &unit(), at).inquiries {
         if let Inquiry::Prove {
             hold,
@@ -102,7 +107,7 @@ fn proven(world: &mut World, at: Timestamp) {
             servers,
         } = inquiry
         {
-            let answer = |server| (server, CanaryAnswer::Refused);
+            let answer = |server| (server, with.clone());
             let answers = servers.into_iter().map(answer).collect();
             let proof = Proof {
                 fingerprint,

@@ -17,6 +17,15 @@ pub struct Proof {
     pub answers: Vec<(String, CanaryAnswer)>,
 }
 
+impl Proof {
+    /// Whether every server that was asked refused.
+    #[must_use]
+    pub fn is_refused_by_all(&self) -> bool {
+        let refused = |(_, answer): &(String, CanaryAnswer)| *answer == CanaryAnswer::Refused;
+        self.answers.iter().all(refused)
+    }
+}
+
 /// How a server answered a canary: a dry-run delete of the hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CanaryAnswer {

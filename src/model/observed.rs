@@ -10,7 +10,7 @@ use kube::core::DynamicObject;
 
 use super::grant::split;
 use super::identity::Meta;
-use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
+use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT, MANAGER_NETWORK};
 use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus};
 
 /// A NetworkPolicy, ours or not.
@@ -75,6 +75,12 @@ pub struct ObservedPosture {
 }
 
 impl ObservedPolicy {
+    /// Whether it is Covenant's, says what this one says, and is to stay.
+    #[must_use]
+    pub fn stands_as(&self, planned: &NetworkPolicy) -> bool {
+        self.is_ours(MANAGER_NETWORK) && self.spec == planned.spec && !self.meta.deleting
+    }
+
     /// Reads a policy.
     #[must_use]
     pub fn read(object: DynamicObject) -> Self {

@@ -17,7 +17,7 @@ use super::inquiry::Inquiry;
 use super::proof::{self, Enforced};
 use super::standing::Standing;
 use super::status::{Conditions, bounded, list, status_plan};
-use super::volume::volumes;
+use super::volume::VolumePlan;
 use super::{GrantPlan, Notice, StatusPlan};
 use crate::api::names::MANAGER_NETWORK;
 use crate::api::{HeldCount, HoldEffect, ProcessingHoldStatus, SuspendedCount};
@@ -46,6 +46,7 @@ struct Making<'a> {
     world: &'a World,
     hold: &'a Hold,
     survey: Option<&'a Survey>,
+    volumes: &'a [VolumePlan],
     now: Timestamp,
     conditions: Conditions<'a>,
     inquiries: Vec<Inquiry>,
@@ -60,12 +61,14 @@ pub(super) fn of_hold(
     standing: &Standing,
     grants: &[GrantPlan],
     policies: &BTreeMap<String, NetworkPolicy>,
+    volumes: &[VolumePlan],
     now: Timestamp,
 ) -> HoldPlan {
     let mut making = Making {
         world,
         hold,
         survey: world.survey(&hold.meta.key.namespace),
+        volumes,
         now,
         conditions: Conditions::new(&hold.status.conditions, hold.meta.generation, now),
         inquiries: Vec::new(),
@@ -254,8 +257,8 @@ impl Making<'_> {
 
     /// Volumes that go with their claims all the same, because what would keep them was refused.
     fn volumes_not_kept(&self) -> Vec<String> {
-        let planned = volumes(self.world, &self.hold.meta.key.namespace);
-        let kept = planned
+        let kept = self
+            .volumes
             .iter()
             .filter(|volume| volume.held && self.hold.has(HoldEffect::PreventDeletion));
         kept.filter_map(|volume| {
@@ -425,9 +428,10 @@ fn survey_fingerprint(world: &World, namespace: &str) -> String {
         let effects: Vec<&str> = hold.effects.iter().map(|effect| effect.as_str()).collect();
         let mut about = format!("{}:{}", hold.meta.uid, effects.join("+"));
         if hold.has(HoldEffect::EndProcessing) {
-            let proof = world
+            let refused = world
                 .proof(&hold.meta.uid)
-                .map(|proof| proof.fingerprint.as_str());
+                .filter(|proof| proof.is_refused_by_all());
+            let proof = refused.map(|proof| proof.fingerprint.as_str());
             let ended = world.ended(&hold.meta.uid).is_some_and(Ended::is_all);
             about.push_str(&format!(":{}:{ended}", proof.unwrap_or_default()));
         }

@@ -224,9 +224,10 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         timers,
         mut next,
     } = stand;
+    let volumes = volume::volumes(world, name);
     let mut inquiries = Vec::new();
     for hold in world.holds_in(name) {
-        let planned = hold::of_hold(world, hold, &standing, &grants, &policies, now);
+        let planned = hold::of_hold(world, hold, &standing, &grants, &policies, &volumes, now);
         statuses.push(planned.status);
         inquiries.extend(planned.inquiries);
         next.note(planned.next, now);
@@ -240,7 +241,7 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         grants,
         policies,
         timers,
-        volumes: volume::volumes(world, name),
+        volumes,
         posture,
     };
     Plan {

@@ -336,11 +336,9 @@ fn enforced(
     for policy in policies.values().filter(of_floor) {
         let policy_name = policy.metadata.name.clone().unwrap_or_default();
         let key = ObjectKey::new(name, &policy_name);
-        let as_made = world.policy(&key).is_some_and(|observed| {
-            observed.is_ours(MANAGER_NETWORK)
-                && observed.spec == policy.spec
-                && !observed.meta.deleting
-        });
+        let as_made = world
+            .policy(&key)
+            .is_some_and(|observed| observed.stands_as(policy));
         if !as_made {
             return match world.failure(&Target::new(Kind::NetworkPolicy, key)) {
                 Some(failure) => (

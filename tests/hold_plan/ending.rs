@@ -1,14 +1,14 @@
 //! What ends under a hold, and when it is said to have.
 
-use covenant::model::{ObjectKey, SurveyedPod};
+use covenant::model::{CanaryAnswer, ObjectKey, SurveyedPod};
 use covenant::plan::plan;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::support::{apply, namespace};
 use super::{
-    NAMESPACE, asked, bare_pod, case, condition, ends, ends_pods, enforced, guarded, held_by,
-    later, looked, now, proven, published, status, store, unit,
+    NAMESPACE, answered, asked, bare_pod, case, condition, ends, ends_pods, enforced, guarded,
+    held_by, later, looked, now, proven, published, status, store, unit,
 };
 
 #[test]
@@ -34,6 +34,27 @@ fn losses_are_published_from_what_ran_under_this_hold_and_not_before_it() {
         (&ending["pods"], &ending["lossCount"]),
         (&json!(1), &json!(2))
     );
+}
+
+#[test]
+fn losses_are_published_from_what_ran_once_every_server_refused_and_not_while_one_did_not() {
+    let mut world = held_by(&[&ends()]);
+    guarded(&mut world);
+    answered(
+        &mut world,
+        now(),
+        &CanaryAnswer::Otherwise("not synced".to_owned()),
+    );
+    let mut early = asked(&plan(&world, &unit(), now())).unwrap();
+    early.pods = vec![bare_pod()];
+    world.learn_survey(NAMESPACE, early);
+    let soon = now() + SignedDuration::from_secs(2);
+    answered(&mut world, soon, &CanaryAnswer::Refused);
+    let planned = plan(&world, &unit(), soon);
+    let held = status(&planned, "ends");
+    assert_eq!(condition(&held, "Enforced").0, "True");
+    assert_eq!(held["ending"], Value::Null, "something started in between");
+    assert!(asked(&planned).is_some());
 }
 
 #[test]

@@ -6,7 +6,6 @@ use super::Making;
 use crate::api::WhenText;
 use crate::model::time;
 use crate::plan::inquiry::Inquiry;
-use crate::plan::volume::volumes;
 
 impl Making<'_> {
     pub(super) fn released(&mut self) -> Option<WhenText> {
@@ -57,10 +56,9 @@ impl Making<'_> {
 
     /// A record that goes before its volumes were given back would leave them held for good.
     fn volumes_not_given_back(&self) -> Option<String> {
-        let planned = volumes(self.world, &self.hold.meta.key.namespace);
-        let mut left = planned.iter().filter(|volume| !volume.held).peekable();
-        let first = (*left.peek()?).clone();
-        let failed = left.find_map(|volume| {
+        let left: Vec<_> = self.volumes.iter().filter(|volume| !volume.held).collect();
+        let first = left.first()?;
+        let failed = left.iter().find_map(|volume| {
             let failure = self.world.failure(&volume.target())?;
             Some(format!("; {}: {}", volume.name, failure.message))
         });

@@ -83,9 +83,7 @@ impl Making<'_> {
         let stands = |name: &str, planned: &NetworkPolicy| {
             self.world
                 .policy(&ObjectKey::new(namespace, name))
-                .is_some_and(|policy| {
-                    policy.is_ours(MANAGER_NETWORK) && policy.spec == planned.spec
-                })
+                .is_some_and(|policy| policy.stands_as(planned))
         };
         let missing = policies
             .iter()
