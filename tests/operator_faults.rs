@@ -36,18 +36,8 @@ struct Behind {
 }
 
 async fn behind(stage: &Stage) -> Behind {
-    stage.operator.stop().await.unwrap();
-    let proxy = Proxy::start(&stage.cluster).await.unwrap();
-    let operator = stage
-        .cluster
-        .start_operator_behind(COVENANT, &proxy)
-        .await
-        .unwrap();
-    operator.wait_ready().await.unwrap();
-    Behind {
-        proxy,
-        _operator: operator,
-    }
+    let (proxy, _operator) = stage.behind_proxy().await;
+    Behind { proxy, _operator }
 }
 
 impl Behind {

@@ -1,5 +1,6 @@
 //! A tenant cannot widen its network.
 
+use covenant::api::names::MANAGER_NETWORK;
 use serde_json::{Value, json};
 use testbed::names::{LABEL_MANAGED_BY, LABEL_STAGE, LABEL_TENANT, MANAGED_BY_COVENANT};
 
@@ -161,7 +162,7 @@ async fn nobody_makes_a_policy_of_ours_look_like_a_strangers() {
     stage.enrolled(name, "acme").await;
     let mut ours = policy(name, "covenant-baseline", &json!({ "egress": [{}] }));
     ours["metadata"]["labels"] = json!({ LABEL_MANAGED_BY: MANAGED_BY_COVENANT });
-    writes(&stage.operator, &ours, "covenant-network").await;
+    writes(&stage.operator, &ours, MANAGER_NETWORK).await;
     let of = ["networkpolicy", "covenant-baseline", "-n", name];
     let path =
         format!("/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/covenant-baseline");

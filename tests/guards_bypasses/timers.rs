@@ -1,5 +1,6 @@
 //! Nobody keeps a path open by touching its timer.
 
+use covenant::api::names::MANAGER_TIMER;
 use serde_json::{Value, json};
 use testbed::eventually;
 use testbed::names::{LABEL_MANAGED_BY, LABEL_STAGE, LABEL_TENANT, MANAGED_BY_COVENANT};
@@ -183,7 +184,7 @@ async fn nobody_makes_a_timer_of_ours_look_like_a_strangers() {
     writes(
         &stage.operator,
         &job(name, "grant-metrics", 3600, true),
-        "covenant-timer",
+        MANAGER_TIMER,
     )
     .await;
     let of = ["job", "grant-metrics", "-n", name];
@@ -204,7 +205,7 @@ async fn nobody_makes_a_timer_of_ours_look_like_a_strangers() {
     passes(put(&stage.gitops, &by_status, &stored).await);
     let managed = ["--show-managed-fields", "job", "grant-metrics", "-n", name];
     let kept = stage.admin().get(&managed).await.unwrap()["metadata"]["managedFields"].to_string();
-    assert!(kept.contains("covenant-timer"), "{kept}");
+    assert!(kept.contains(MANAGER_TIMER), "{kept}");
 }
 
 /// A Job that is over waits for its pods. One with a grace of a year, taken for a pod of a timer, would keep its path open.

@@ -3,25 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use testbed::operator::Operator;
 use testbed::proxy::{Fault, Proxy, Rule};
 use testbed::{always, eventually};
 
 use crate::case::hold;
 use crate::stage::{COVENANT, PATIENCE, Stage, condition, in_days};
-
-/// The operator anew, behind a proxy.
-async fn behind(stage: &Stage) -> (Proxy, Operator) {
-    stage.operator.stop().await.unwrap();
-    let proxy = Proxy::start(&stage.cluster).await.unwrap();
-    let operator = stage
-        .cluster
-        .start_operator_behind(COVENANT, &proxy)
-        .await
-        .unwrap();
-    operator.wait_ready().await.unwrap();
-    (proxy, operator)
-}
 
 async fn never_open(stage: &Stage, namespace: &str, grants: &[&str]) {
     let closed = || async {
@@ -52,7 +38,7 @@ async fn never_open(stage: &Stage, namespace: &str, grants: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_watch_of_holds_frozen_nothing_opens_and_what_is_late_is_closed_once_it_is_seen() {
     let stage = Stage::new().await;
-    let (proxy, operator) = behind(&stage).await;
+    let (proxy, operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("unseen").await;
     let frozen = proxy.freeze_watches_of("processingholds");
     stage
@@ -100,7 +86,7 @@ async fn before_holds_were_listed_nothing_is_planned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_arrives_in_the_middle_of_an_opening_wins() {
     let stage = Stage::new().await;
-    let (proxy, _operator) = behind(&stage).await;
+    let (proxy, _operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("midway").await;
     // The timer stands, and the policy is on its way when the hold is stored.
     let is_policy =
@@ -130,7 +116,7 @@ async fn a_hold_that_arrives_in_the_middle_of_an_opening_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_in_the_middle_of_an_end_ends_nothing_more() {
     let stage = Stage::new().await;
-    let (proxy, _operator) = behind(&stage).await;
+    let (proxy, _operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("released-midway").await;
     let web = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": tenant.name },
@@ -238,7 +224,7 @@ async fn a_release_in_the_middle_of_an_end_ends_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_waits_for_nobodys_webhook_and_leaves_nothing_behind() {
     let stage = Stage::new().await;
-    let (proxy, _operator) = behind(&stage).await;
+    let (proxy, _operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("nudged").await;
     stage
         .holds(&hold(&tenant.name, "case-1", &["SuspendProcessing"]))

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 use testbed::eventually;
-use testbed::operator::Operator;
-use testbed::proxy::{Fault, Proxy, Rule};
+use testbed::proxy::{Fault, Rule};
 
 use crate::stage::{COVENANT, PATIENCE, Stage, condition, in_days, in_seconds};
 
@@ -49,22 +48,10 @@ async fn a_restart_on_a_converged_cluster_writes_nothing() {
     again.stop().await.unwrap();
 }
 
-async fn behind(stage: &Stage) -> (Proxy, Operator) {
-    stage.operator.stop().await.unwrap();
-    let proxy = Proxy::start(&stage.cluster).await.unwrap();
-    let operator = stage
-        .cluster
-        .start_operator_behind(COVENANT, &proxy)
-        .await
-        .unwrap();
-    operator.wait_ready().await.unwrap();
-    (proxy, operator)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_and_lost_writes_converge_without_a_storm() {
     let stage = Stage::new().await;
-    let (proxy, _operator) = behind(&stage).await;
+    let (proxy, _operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("refused").await;
     for (name, fault) in [
         ("patience", Fault::too_many_requests(1)),
@@ -91,7 +78,7 @@ async fn refused_and_lost_writes_converge_without_a_storm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_and_frozen_watches_are_noticed_and_ends_by_time_do_not_wait_for_them() {
     let stage = Stage::new().await;
-    let (proxy, _operator) = behind(&stage).await;
+    let (proxy, _operator) = stage.behind_proxy().await;
     let tenant = stage.tenant("frozen").await;
     assert!(proxy.cut_watches(|_| true) > 0);
     tenant

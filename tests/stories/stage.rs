@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::audit::Counts;
 use testbed::operator::Operator;
+use testbed::proxy::Proxy;
 use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
@@ -55,6 +56,19 @@ impl Stage {
             engineer,
             officer,
         }
+    }
+
+    /// The operator anew, behind a proxy.
+    pub async fn behind_proxy(&self) -> (Proxy, Operator) {
+        self.operator.stop().await.unwrap();
+        let proxy = Proxy::start(&self.cluster).await.unwrap();
+        let operator = self
+            .cluster
+            .start_operator_behind(COVENANT, &proxy)
+            .await
+            .unwrap();
+        operator.wait_ready().await.unwrap();
+        (proxy, operator)
     }
 
     /// Enrols a namespace, in force, and registers a vendor of the same name.
