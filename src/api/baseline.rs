@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::retention::{RetentionSelection, RetentionStart};
 use super::wire::{NetworkPort, PeriodText, Selector};
 
 /// The floor under every enrolled namespace that names it.
@@ -56,6 +57,9 @@ pub struct TenantBaselineSpec {
     pub network: BaselineNetwork,
     /// Bounds of grants.
     pub grants: BaselineGrants,
+    /// Bounds of disposal, and minimums that no tenant's policy shortens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<BaselineRetention>,
 }
 
 /// A written policy and its version.
@@ -207,6 +211,45 @@ pub struct BaselineGrants {
     /// A grant ends at the latest this long after it may first open (its `notBefore` or its creation, whichever is
     /// later). To go on, it is created anew.
     pub maximum_duration: PeriodText,
+}
+
+/// Bounds of disposal, and minimums.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BaselineRetention {
+    /// Most objects that one run of one policy may dispose of. When more are due, none goes until somebody with the verb
+    /// `approve` lifts the limit. 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub maximum_per_run: Option<i64>,
+    /// Most objects that all policies of a namespace may dispose of within 24 hours; ten times `maximumPerRun` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub maximum_per_day: Option<i64>,
+    /// How long an object that is due waits before it goes, in which somebody may still place a hold. `P1D` when absent;
+    /// `PT0S` is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<PeriodText>,
+    /// Minimums of every namespace on this baseline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub keep: Vec<BaselineMinimum>,
+}
+
+/// Objects that are kept at least so long in every namespace on the baseline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BaselineMinimum {
+    /// Which objects.
+    pub select: RetentionSelection,
+    /// Until this long after the start nobody deletes them.
+    pub at_least: PeriodText,
+    /// From when it counts; `CreatedAt` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<RetentionStart>,
+    /// The law, contract or rule that asks for it.
+    #[schemars(length(min = 1, max = 256))]
+    pub basis: String,
 }
 
 /// What the operator read. Written by the operator only.

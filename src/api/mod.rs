@@ -12,18 +12,21 @@
 
 mod baseline;
 mod grant;
+mod guard_parameters;
 pub mod guards;
 mod hold;
 pub mod names;
 mod posture;
 mod processor;
 mod prohibition;
+mod retention;
 mod vocabulary;
 mod wire;
 
 pub use baseline::{
-    AllowedPeer, BaselineDirection, BaselineGrants, BaselineNetwork, Dns, DnsPeer, PolicyReference,
-    ReachableNetwork, SameTenant, TenantBaseline, TenantBaselineSpec, TenantBaselineStatus,
+    AllowedPeer, BaselineDirection, BaselineGrants, BaselineMinimum, BaselineNetwork,
+    BaselineRetention, Dns, DnsPeer, PolicyReference, ReachableNetwork, SameTenant, TenantBaseline,
+    TenantBaselineSpec, TenantBaselineStatus,
 };
 pub use grant::{
     AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction,
@@ -31,6 +34,7 @@ pub use grant::{
     RefusalStatus, Revocation, SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus,
     TimerIdentity, Window,
 };
+pub use guard_parameters::{GuardParameters, GuardParametersSpec, RetentionRule};
 pub use hold::{
     Ending, HeldCount, HeldKind, HoldDecision, HoldDecisionType, HoldEffect, HoldGround, HoldScope,
     Loss, ProcessingHold, ProcessingHoldSpec, ProcessingHoldStatus, SuspendedCount,
@@ -46,6 +50,11 @@ pub use processor::{
 };
 pub use prohibition::{
     ProhibitedRecipients, SharingProhibition, SharingProhibitionSpec, SharingProhibitionStatus,
+};
+pub use retention::{
+    DisposalMode, DisposedCount, DueCount, LedgerRange, Propagation, RetentionDecision,
+    RetentionDecisionType, RetentionDisposal, RetentionPeriods, RetentionPolicy,
+    RetentionPolicySpec, RetentionPolicyStatus, RetentionSelection, RetentionStart, WithheldCount,
 };
 pub use vocabulary::{DataCategory, LegalBasis, Purpose};
 pub use wire::{
@@ -66,6 +75,8 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         DataSharingGrant::crd(),
         SharingAcceptance::crd(),
         ProcessingHold::crd(),
+        RetentionPolicy::crd(),
         DataHandlingPosture::crd(),
+        GuardParameters::crd(),
     ]
 }

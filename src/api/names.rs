@@ -20,6 +20,8 @@ pub const VERB_ADMINISTER: &str = "administer";
 pub const VERB_REVOKE: &str = "revoke";
 /// Verb to release or narrow a hold, and to take a place among holds that is reserved for officers.
 pub const VERB_RELEASE: &str = "release";
+/// Verb to lift the limit of a disposal that takes more than a run may.
+pub const VERB_APPROVE: &str = "approve";
 /// Verb to ask for a token of [`BREAK_GLASS_ACCOUNT`], which ends by itself.
 pub const VERB_BREAK_GLASS: &str = "break-glass";
 /// Verb that nobody is ever given: whoever has it has it by a wildcard, and a wildcard carries no authority.
@@ -75,6 +77,8 @@ pub const LABEL_HELD: &str = "privacy.cloudnexus.io/held";
 pub const ANNOTATION_RECLAIM_POLICY: &str = "privacy.cloudnexus.io/reclaim-policy";
 /// Annotation that is put on a workload controller's object and taken off again, so that it looks at its pods at once.
 pub const ANNOTATION_NUDGE: &str = "privacy.cloudnexus.io/released-at";
+/// Annotation on an object: the instant from which its retention counts under policies with `startsAt: RetainedSince`.
+pub const ANNOTATION_RETAINED_SINCE: &str = "privacy.cloudnexus.io/retained-since";
 /// Prefix of the label by which a pod opts in to a baseline's ingress entry: `allow.privacy.cloudnexus.io/<entry>: "true"`.
 pub const LABEL_PREFIX_ALLOW: &str = "allow.privacy.cloudnexus.io/";
 
@@ -87,6 +91,8 @@ pub const MANAGER_NETWORK: &str = "covenant-network";
 pub const MANAGER_TIMER: &str = "covenant-timer";
 /// Field manager for postures.
 pub const MANAGER_POSTURE: &str = "covenant-posture";
+/// Field manager for what guards read.
+pub const MANAGER_PARAMETERS: &str = "covenant-parameters";
 /// Field manager for the reclaim policies of held volumes.
 pub const MANAGER_VOLUME: &str = "covenant-volume";
 /// Field manager for statuses.
@@ -102,5 +108,7 @@ pub const POLICY_ALLOW_PREFIX: &str = "covenant-allow-";
 pub const GRANT_OBJECT_PREFIX: &str = "grant-";
 /// Name of the one posture of a namespace.
 pub const POSTURE_NAME: &str = "current";
+/// Name of the one GuardParameters of a namespace.
+pub const PARAMETERS_NAME: &str = "current";
 /// Baseline of a namespace without [`LABEL_BASELINE`].
 pub const BASELINE_DEFAULT: &str = "default";
