@@ -4,6 +4,7 @@
 //! decide what should stand, or borrow the planner's reasoning; of a decision it reads the refusals and the end.
 
 mod path;
+mod retention;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,8 +18,8 @@ use crate::api::names::{
     POLICY_DEFAULT_DENY,
 };
 use crate::api::{DataSharingGrantStatus, HoldEffect};
-use crate::model::{Kind, ObjectKey, Stage, Target, World};
-use crate::plan::{Extent, NamespacePlan, Plan, StatusPlan};
+use crate::model::{Kind, ObjectKey, Stage, Target, Unit, World};
+use crate::plan::{Extent, Inquiry, NamespacePlan, Plan, StatusPlan};
 
 /// An invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,23 @@ pub enum Rule {
     NoPathUnderHold,
     /// A posture says enforced only where the floor was read back.
     EnforcedNeedsReadBack,
+    /// An object goes only where the namespace is in force, the clock is trusted, a receipt can be written, every selected
+    /// kind is fully read, and the object is as it was decided about.
+    DisposalNeedsGround,
+    /// An object goes only in the namespace that was planned, and where it is nobody else's to dispose of.
+    DisposalStaysInside,
+    /// An object is named once.
+    DisposedOfOnce,
+    /// Nothing goes under a hold, or in the grace after its release.
+    NothingGoesUnderHold,
+    /// Nothing goes before every minimum, its maximum and its grace, or past what guards were told.
+    NothingGoesEarly,
+    /// A run and a day stay within their limits, unless somebody lifted them.
+    DisposalWithinLimit,
+    /// A boundary never goes back while its rule stays the same.
+    BoundaryOnlyAdvances,
+    /// Guards are told of every minimum.
+    MinimumNeedsRule,
 }
 
 /// An invariant that a plan breaks.
@@ -84,7 +102,7 @@ impl Findings {
     }
 }
 
-/// Every invariant that the plan breaks; none means that it may be written.
+/// Every invariant that the plan breaks; none means that it may be written, and its run begun.
 #[must_use]
 pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
     let mut findings = Findings::default();
@@ -104,6 +122,15 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
             }
         }
         posture(&mut findings, world, name, namespace);
+    }
+    if let (Unit::Retention(name), Some(parameters)) = (&plan.unit, &plan.parameters) {
+        retention::parameters(&mut findings, world, name, parameters, now);
+    }
+    for inquiry in &plan.inquiries {
+        if let Inquiry::Dispose(run) = inquiry {
+            let name = plan.unit.namespace().unwrap_or_default();
+            retention::run(&mut findings, world, name, run, now);
+        }
     }
     for status in &plan.statuses {
         open_status(&mut findings, world, status);

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 
 use crate::api::names::{
     ANNOTATION_CLOSES_AT, ANNOTATION_RECLAIM_POLICY, LABEL_HELD, LABEL_PART, MANAGER_NETWORK,
-    MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME, PART_PATH, POLICY_DEFAULT_DENY,
-    POSTURE_NAME,
+    MANAGER_PARAMETERS, MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME,
+    PARAMETERS_NAME, PART_PATH, POLICY_DEFAULT_DENY, POSTURE_NAME,
 };
 use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, World};
-use crate::plan::{Extent, NamespacePlan, Notice, Plan, PosturePlan, StatusPlan, VolumePlan};
+use crate::plan::{
+    Extent, NamespacePlan, Notice, ParametersPlan, Plan, PosturePlan, StatusPlan, VolumePlan,
+};
 
 /// One write.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +114,7 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
     let Plan {
         unit,
         namespace,
+        parameters,
         statuses,
         inquiries: _,
         next: _,
@@ -133,6 +136,9 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
         if *extent == Extent::Whole {
             changes.extend(posture_changes(world, name, posture.as_ref()));
         }
+    }
+    if let (Some(name), Some(planned)) = (unit.namespace(), parameters) {
+        changes.extend(parameters_change(world, name, planned));
     }
     changes.extend(
         statuses
@@ -382,6 +388,45 @@ fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>
         }));
     }
     changes
+}
+
+/// Guards read a new minimum as early as the floor stands.
+fn parameters_change(world: &World, namespace: &str, planned: &ParametersPlan) -> Option<Change> {
+    let target = Target::new(
+        Kind::GuardParameters,
+        ObjectKey::new(namespace, PARAMETERS_NAME),
+    );
+    let observed = world.parameters(namespace);
+    let (urgency, action, why) = match (&planned.spec, observed) {
+        (None, None) => return None,
+        (_, Some(stored)) if stored.meta.deleting => return None,
+        (None, Some(stored)) => {
+            let uid = stored.meta.uid.clone();
+            let why = "no minimum runs here any more";
+            (Urgency::Sweep, Action::Delete { uid }, why)
+        }
+        (Some(spec), None) => {
+            let body = object(&target, json!({ "spec": spec }));
+            let why = "guards must know of a minimum";
+            (Urgency::Floor, Action::Create { body }, why)
+        }
+        (Some(spec), Some(stored)) if stored.spec.as_ref() == Some(spec) => return None,
+        (Some(spec), Some(stored)) => {
+            let mut body = object(&target, json!({ "spec": spec }));
+            body["metadata"]["uid"] = json!(stored.meta.uid);
+            let why = "the minimums changed, or one is over for something";
+            (Urgency::Floor, Action::Apply { body }, why)
+        }
+    };
+    Some(Change {
+        urgency,
+        action,
+        target,
+        manager: MANAGER_PARAMETERS,
+        why: why.to_owned(),
+        notices: Vec::new(),
+        due: None,
+    })
 }
 
 fn status_change(planned: &StatusPlan) -> Change {

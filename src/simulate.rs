@@ -166,6 +166,9 @@ fn carry_over(world: &World, target: &Target, body: &mut Value) {
             }
             timer.meta.clone()
         }),
+        Kind::GuardParameters => world
+            .parameters(&target.key.namespace)
+            .map(|parameters| parameters.meta.clone()),
         Kind::Posture => world.posture(&target.key).map(|posture| {
             body["status"] = json!(posture.status);
             posture.meta.clone()

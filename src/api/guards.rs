@@ -3,7 +3,7 @@
 //! May not: interpret them. A test fails when a file of that folder is not listed here.
 
 /// File name and text of every guard file, in the order in which they are printed.
-pub const FILES: [(&str, &str); 8] = [
+pub const FILES: [(&str, &str); 10] = [
     (
         "appointments.yaml",
         include_str!("../../charts/covenant/guards/appointments.yaml"),
@@ -31,6 +31,14 @@ pub const FILES: [(&str, &str); 8] = [
     (
         "pods.yaml",
         include_str!("../../charts/covenant/guards/pods.yaml"),
+    ),
+    (
+        "retention-records.yaml",
+        include_str!("../../charts/covenant/guards/retention-records.yaml"),
+    ),
+    (
+        "retention.yaml",
+        include_str!("../../charts/covenant/guards/retention.yaml"),
     ),
     (
         "timers.yaml",

@@ -249,6 +249,9 @@ pub struct ProcessingHoldStatus {
     #[serde(default)]
     #[schemars(length(max = 16), inner(length(max = 512)))]
     pub cannot_hold: Vec<String>,
+    /// After a release: index of its entry in the ledger. Before it is there the hold cannot be deleted.
+    #[serde(default)]
+    pub recorded: Option<i64>,
     /// After a release: when disposal and erasure may resume.
     #[serde(default)]
     pub restored_at: Option<WhenText>,

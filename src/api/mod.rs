@@ -41,7 +41,7 @@ pub use hold::{
 };
 pub use posture::{
     BaselineInForce, DataHandlingPosture, DataHandlingPostureSpec, DataHandlingPostureStatus,
-    Finding, HoldInForce, OpenPath,
+    Finding, HoldInForce, LedgerHeadKept, OpenPath,
 };
 pub use processor::{
     Agreement, AgreementType, ApprovedUse, Assessment, AssessmentOutcome, Certification,

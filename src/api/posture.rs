@@ -55,6 +55,9 @@ pub struct DataHandlingPostureSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub holds: Vec<HoldInForce>,
+    /// The head of the ledger that covers every entry about this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerHeadKept>,
     /// The next instant at which the answer changes by time alone.
     #[serde(default)]
     pub next_change_at: Option<WhenText>,
@@ -66,6 +69,20 @@ pub struct DataHandlingPostureSpec {
     pub findings: Vec<Finding>,
     /// How many findings there are, of which `findings` lists the first 200.
     pub finding_count: i64,
+}
+
+/// A head of the ledger, kept where the ledger is not. `covenant ledger verify` finds out a ledger that does not continue it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LedgerHeadKept {
+    /// Which ledger.
+    #[schemars(length(max = 253))]
+    pub origin: String,
+    /// How many entries it had.
+    pub size: i64,
+    /// Its root hash then, in base64.
+    #[schemars(length(max = 64))]
+    pub root: String,
 }
 
 /// A hold in force.

@@ -22,6 +22,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether a cluster was named.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
     /// The configuration of the cluster.
     ///
     /// # Errors

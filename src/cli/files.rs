@@ -5,11 +5,14 @@
 //!
 //! May not: interpret a spec. That is [`crate::model`]'s.
 
-use std::collections::BTreeMap;
+pub(super) mod items;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
@@ -19,11 +22,14 @@ use serde_json::Value;
 
 use crate::api::names::{GROUP, LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, MANAGED_BY_COVENANT};
 use crate::api::{
-    DataHandlingPosture, DataProcessor, DataSharingGrant, ProcessingHold, SharingAcceptance,
-    SharingProhibition, TenantBaseline,
+    DataHandlingPosture, DataProcessor, DataSharingGrant, GuardParameters, ProcessingHold,
+    RetentionPolicy, SharingAcceptance, SharingProhibition, TenantBaseline,
 };
-use crate::model::{Kind, ObjectKey, Settings, Target, World};
+use crate::model::{
+    Kind, KindState, LedgerState, ObjectKey, ResourceKind, Settings, Target, World,
+};
 use crate::simulate::uid_of;
+use items::Item;
 
 /// Larger files are not manifests.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -67,6 +73,8 @@ impl fmt::Display for Problem {
 pub struct Manifests {
     /// Objects of kinds that matter here, in the order of the files.
     pub objects: Vec<(Kind, DynamicObject)>,
+    /// Objects of any kind that a retention policy could select.
+    pub items: Vec<Item>,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
     seen: BTreeMap<Target, String>,
@@ -153,11 +161,13 @@ fn collect(
 }
 
 impl Manifests {
-    /// The World of these objects. Of Jobs it knows the timers only.
+    /// The World of these objects. Of Jobs it knows the timers only, beside those that a retention policy selects.
+    ///
+    /// What was assumed is returned in words. Objects that are selected and cannot be read are problems.
     #[must_use]
-    pub fn world(self) -> World {
+    pub fn world(&mut self, now: Timestamp) -> (World, Vec<String>) {
         let mut world = World::new(Settings::default());
-        for (kind, object) in self.objects {
+        for (kind, object) in std::mem::take(&mut self.objects) {
             let labels = object.metadata.labels.as_ref();
             let ours = labels
                 .and_then(|labels| labels.get(LABEL_MANAGED_BY))
@@ -166,7 +176,61 @@ impl Manifests {
                 world.apply(kind, object);
             }
         }
-        world
+        let notes = self.stock(&mut world, now);
+        (world, notes)
+    }
+
+    /// Puts in the objects that are selected: the files are all that there is.
+    fn stock(&mut self, world: &mut World, now: Timestamp) -> Vec<String> {
+        world.learn_ledger(LedgerState::default());
+        let wanted = world.wanted_kinds();
+        let mut places: BTreeMap<(&ResourceKind, ObjectKey), &Item> = BTreeMap::new();
+        let mut problems = Vec::new();
+        let mut assumed = BTreeSet::new();
+        for kind in &wanted {
+            world.tell_kind(kind, KindState::Synced);
+        }
+        for item in &self.items {
+            let same = |kind: &&ResourceKind| {
+                (&kind.group, &kind.kind) == (&item.kind.group, &item.kind.kind)
+            };
+            for kind in wanted.iter().filter(same) {
+                let problem = match (&item.metadata, item.key()) {
+                    (Err(problem), _) => format!("{}: {problem}", item.kind.kind),
+                    (Ok(_), None) => continue,
+                    (Ok(_), Some(key)) => match places.get(&(kind, key.clone())) {
+                        Some(first) => format!(
+                            "{} {key} is given twice; the first is at {}:{}",
+                            item.kind.kind, first.file, first.line
+                        ),
+                        None => {
+                            if item.put(world, kind, now) {
+                                assumed.insert((&item.file, item.line));
+                            }
+                            places.insert((kind, key), item);
+                            continue;
+                        }
+                    },
+                };
+                problems.push((item.file.clone(), item.line, problem));
+            }
+        }
+        let notes = match assumed.len() {
+            0 => Vec::new(),
+            count => vec![assumption(count, now)],
+        };
+        for (file, line, message) in problems {
+            let problem = Problem {
+                file,
+                line,
+                message,
+            };
+            // Of kinds that matter beside retention it was said already.
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+        notes
     }
 
     fn problem(&mut self, file: &str, line: usize, message: String) {
@@ -229,6 +293,8 @@ impl Manifests {
     }
 
     fn read_object(&mut self, file: &str, line: usize, value: Value, default_namespace: &str) {
+        self.items
+            .extend(Item::read(file, line, &value, default_namespace));
         match object(value, default_namespace) {
             Ok(None) => {}
             Ok(Some((kind, object))) => {
@@ -249,6 +315,17 @@ impl Manifests {
             }
         }
     }
+}
+
+fn assumption(count: usize, now: Timestamp) -> String {
+    let (objects, count_as) = if count == 1 {
+        ("object has", "counts")
+    } else {
+        ("objects have", "count")
+    };
+    format!(
+        "{count} {objects} no metadata.creationTimestamp and {count_as} as created at {now}, the instant that is asked about"
+    )
 }
 
 /// The documents of a text with their first lines, split as kubectl splits: at lines that begin with `---`.
@@ -398,6 +475,8 @@ fn strict(kind: Kind, value: &Value) -> Vec<String> {
         Kind::Grant => fits::<DataSharingGrant>(value),
         Kind::Acceptance => fits::<SharingAcceptance>(value),
         Kind::Hold => fits::<ProcessingHold>(value),
+        Kind::RetentionPolicy => fits::<RetentionPolicy>(value),
+        Kind::GuardParameters => fits::<GuardParameters>(value),
         Kind::Posture => fits::<DataHandlingPosture>(value),
         Kind::NetworkPolicy => fits::<k8s_openapi::api::networking::v1::NetworkPolicy>(value),
         Kind::Job => fits::<k8s_openapi::api::batch::v1::Job>(value),

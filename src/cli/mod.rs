@@ -17,6 +17,7 @@ pub mod hold;
 #[cfg(feature = "operator")]
 pub mod live;
 pub mod plan;
+pub mod retention;
 #[cfg(feature = "operator")]
 pub mod run;
 
@@ -50,6 +51,8 @@ enum Command {
     /// Explain, narrow or release a ProcessingHold
     #[cfg(feature = "operator")]
     Hold(hold::HoldArguments),
+    /// Preview and explain what is kept and disposed of, and lift the limit of a disposal
+    Retention(retention::RetentionArguments),
     /// In an emergency: a kubeconfig with the authority of Covenant's officers, which ends by itself
     #[cfg(feature = "operator")]
     BreakGlass(break_glass::BreakGlassArguments),
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Guards(arguments) => guards::run(arguments).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "operator")]
         Command::Hold(arguments) => hold::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Retention(arguments) => retention::run(arguments).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "operator")]
         Command::BreakGlass(arguments) => break_glass::run(arguments).map(|()| ExitCode::SUCCESS),
     };

@@ -9,9 +9,10 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::files::items::Item;
 use super::files::{self, Sources};
 use crate::api::WhenText;
-use crate::model::time;
+use crate::model::{World, time};
 use crate::render;
 use crate::simulate::{self, Converged};
 
@@ -87,10 +88,33 @@ pub fn run(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`run`].
 pub fn converge(sources: &Sources, now: Timestamp) -> anyhow::Result<Converged> {
+    let Opened { world, notes, .. } = open(sources, now)?;
+    for note in notes {
+        anstream::eprintln!("note: {note}");
+    }
+    Ok(simulate::converge(world, now)?)
+}
+
+/// Manifests and the World of them.
+pub struct Opened {
+    /// The World.
+    pub world: World,
+    /// What was assumed.
+    pub notes: Vec<String>,
+    /// Objects of any kind that a retention policy could select.
+    pub items: Vec<Item>,
+}
+
+/// Reads the manifests whole.
+///
+/// # Errors
+/// When none are named, or something of them cannot be read.
+pub fn open(sources: &Sources, now: Timestamp) -> anyhow::Result<Opened> {
     if sources.filenames.is_empty() {
         bail!("name manifests with -f: files, directories, or - for standard input");
     }
-    let manifests = files::read(sources);
+    let mut manifests = files::read(sources);
+    let (world, notes) = manifests.world(now);
     for problem in &manifests.problems {
         anstream::eprintln!("{problem}");
     }
@@ -105,7 +129,11 @@ pub fn converge(sources: &Sources, now: Timestamp) -> anyhow::Result<Converged> 
             }
         );
     }
-    Ok(simulate::converge(manifests.world(), now)?)
+    Ok(Opened {
+        world,
+        notes,
+        items: manifests.items,
+    })
 }
 
 /// Prints a report in the form that was asked for.

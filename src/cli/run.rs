@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::operator::{self, Options};
+use crate::operator::{self, LedgerOptions, Options};
 
 /// Arguments of `covenant run`.
 #[derive(Debug, Args)]
@@ -25,6 +25,19 @@ pub struct RunArguments {
     /// Address of an API server, once for each: where default/kubernetes lists them not, or only a load balancer
     #[arg(long = "api-server", value_name = "HOST:PORT")]
     servers: Vec<String>,
+    /// Directory of the ledger: what is opened, closed, held, released and disposed of is recorded there. It is made where
+    /// there is none
+    #[arg(long, value_name = "DIR", env = "COVENANT_LEDGER")]
+    ledger: PathBuf,
+    /// The ledger's signing key; made at the first start. DIR.key when absent
+    #[arg(long, value_name = "FILE")]
+    ledger_key: Option<PathBuf>,
+    /// The ledger's name, which is part of every checkpoint and never changes
+    #[arg(long, value_name = "NAME", default_value = "covenant.local/ledger")]
+    ledger_origin: String,
+    /// Where each new head of the ledger is copied to: another disk, so that the ledger proves something to its owner's enemy
+    #[arg(long, value_name = "FILE")]
+    ledger_head_copy: Option<PathBuf>,
     /// How log lines look; text on a terminal and JSON elsewhere when absent. RUST_LOG filters them
     #[arg(long)]
     log_format: Option<LogFormat>,
@@ -64,6 +77,15 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         listen: arguments.listen,
         namespace: arguments.namespace.clone(),
         servers: arguments.servers.clone(),
+        ledger: LedgerOptions {
+            key: arguments
+                .ledger_key
+                .clone()
+                .unwrap_or_else(|| arguments.ledger.with_added_extension("key")),
+            directory: arguments.ledger.clone(),
+            origin: arguments.ledger_origin.clone(),
+            head_copy: arguments.ledger_head_copy.clone(),
+        },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

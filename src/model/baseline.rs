@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use kube::core::DynamicObject;
+use serde_json::Value;
 
 use super::address::Cidr;
 use super::error::{FieldError, read};
 use super::grant::{Validity, keep, split};
 use super::identity::Meta;
+use super::retention::{self, Rule, Source, Unselectable};
 use super::time;
 use crate::api::{
-    AllowedPeer, BaselineDirection, PeriodText, PolicyReference, Protocol, ReachableNetwork,
-    SameTenant, Selector, TenantBaselineSpec, TenantBaselineStatus,
+    AllowedPeer, BaselineDirection, BaselineRetention, PeriodText, PolicyReference, Protocol,
+    ReachableNetwork, RetentionStart, SameTenant, Selector, TenantBaselineSpec,
+    TenantBaselineStatus,
 };
 
 /// A baseline.
@@ -22,6 +25,8 @@ pub struct Baseline {
     /// The spec, if it could be read. Under a baseline without terms everything is denied and nothing opens.
     /// Shared, because every decision in every namespace on it reads it.
     pub terms: Validity<Arc<BaselineTerms>>,
+    /// The minimums of every namespace on it. Read by themselves: what else of the baseline cannot be read undoes none.
+    pub minimums: Arc<Minimums>,
     /// The stored status.
     pub status: TenantBaselineStatus,
 }
@@ -43,6 +48,38 @@ pub struct BaselineTerms {
     pub protected: Vec<(Cidr, String)>,
     /// Longest time that a grant may last, known to be readable.
     pub maximum_duration: PeriodText,
+    /// Bounds of disposal.
+    pub disposal: DisposalBounds,
+}
+
+/// Bounds of disposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisposalBounds {
+    /// Most objects that one run of one policy may dispose of.
+    pub maximum_per_run: i64,
+    /// Most objects that all policies of a namespace may dispose of within 24 hours.
+    pub maximum_per_day: i64,
+    /// How long an object that is due waits before it goes.
+    pub grace: PeriodText,
+}
+
+impl Default for DisposalBounds {
+    fn default() -> Self {
+        Self {
+            maximum_per_run: 50,
+            maximum_per_day: 500,
+            grace: PeriodText("P1D".to_owned()),
+        }
+    }
+}
+
+/// Minimums of every namespace on a baseline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Minimums {
+    /// Those that could be read, in their order.
+    pub rules: Vec<Rule>,
+    /// Whether some could not, so that what is stored for them stays.
+    pub has_unreadable: bool,
 }
 
 /// Where pods resolve names.
@@ -76,12 +113,23 @@ impl Baseline {
     #[must_use]
     pub fn read(object: DynamicObject) -> Self {
         let (meta, spec, status) = split(object);
+        let mut errors = Vec::new();
+        let minimums = minimums(&mut errors, &meta.key.name, &spec);
         let terms = read::<TenantBaselineSpec>(spec, "spec")
             .and_then(terms)
             .map(Arc::new);
+        let terms = match terms {
+            Err(mut found) => {
+                found.extend(errors);
+                Err(found)
+            }
+            Ok(_) if !errors.is_empty() => Err(errors),
+            readable => readable,
+        };
         Self {
             meta,
             terms,
+            minimums: Arc::new(minimums),
             status: serde_json::from_value(status).unwrap_or_default(),
         }
     }
@@ -150,6 +198,7 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
         "spec.grants.maximumDuration",
         time::after(jiff::Timestamp::UNIX_EPOCH, &spec.grants.maximum_duration),
     );
+    let disposal = bounds(&mut errors, spec.retention.as_ref());
     if errors.is_empty() {
         Ok(BaselineTerms {
             policy_ref: spec.policy_ref,
@@ -159,10 +208,97 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
             grants_may_reach,
             protected,
             maximum_duration: spec.grants.maximum_duration,
+            disposal,
         })
     } else {
         Err(errors)
     }
+}
+
+fn bounds(errors: &mut Vec<FieldError>, spec: Option<&BaselineRetention>) -> DisposalBounds {
+    let defaults = DisposalBounds::default();
+    let Some(spec) = spec else {
+        return defaults;
+    };
+    let per_run = spec.maximum_per_run.unwrap_or(defaults.maximum_per_run);
+    let per_day = spec
+        .maximum_per_day
+        .unwrap_or_else(|| per_run.saturating_mul(10));
+    let limits = [("maximumPerRun", per_run), ("maximumPerDay", per_day)];
+    for (field, limit) in limits {
+        if limit < 1 {
+            errors.push(FieldError::new(
+                format!("spec.retention.{field}"),
+                "must be at least 1",
+            ));
+        }
+    }
+    let grace = spec.grace.clone().unwrap_or(defaults.grace);
+    keep(errors, "spec.retention.grace", time::grace(&grace));
+    DisposalBounds {
+        maximum_per_run: per_run,
+        maximum_per_day: per_day,
+        grace,
+    }
+}
+
+fn minimums(errors: &mut Vec<FieldError>, baseline: &str, spec: &Value) -> Minimums {
+    let mut minimums = Minimums {
+        has_unreadable: !spec.is_object(),
+        ..Minimums::default()
+    };
+    let listed = match spec.pointer("/retention/keep") {
+        None | Some(Value::Null) => return minimums,
+        Some(Value::Array(listed)) => listed,
+        Some(_) => {
+            minimums.has_unreadable = true;
+            return minimums;
+        }
+    };
+    for (index, entry) in listed.iter().enumerate() {
+        let path = format!("spec.retention.keep[{index}]");
+        let nothing = Value::Null;
+        let select = entry.get("select").unwrap_or(&nothing);
+        let selection = match retention::selection(select, &format!("{path}.select")) {
+            Ok(selection) => selection,
+            Err(Unselectable::Never(error)) => {
+                errors.push(error);
+                continue;
+            }
+            Err(Unselectable::Unreadable(found)) => {
+                errors.extend(found);
+                minimums.has_unreadable = true;
+                continue;
+            }
+        };
+        let starts_at = match entry.get("startsAt") {
+            None | Some(Value::Null) => Some(RetentionStart::default()),
+            Some(value) => keep(
+                errors,
+                format!("{path}.startsAt"),
+                serde_json::from_value(value.clone()),
+            ),
+        };
+        if starts_at == Some(RetentionStart::CompletedAt) && !selection.kind.completes() {
+            errors.push(FieldError::new(
+                format!("{path}.startsAt"),
+                format!(
+                    "CompletedAt is known of Jobs and Pods only, not of {}",
+                    selection.kind
+                ),
+            ));
+        }
+        let at_least = entry.get("atLeast").unwrap_or(&nothing);
+        let at_least = retention::minimum(errors, at_least, &format!("{path}.atLeast"));
+        minimums.rules.push(Rule {
+            source: Source::Baseline(baseline.to_owned(), index),
+            selections: vec![selection],
+            starts_at,
+            at_least: Some(at_least),
+            at_most: None,
+        });
+    }
+    minimums
 }
 
 fn allowed_entry(errors: &mut Vec<FieldError>, path: &str, peer: AllowedPeer) -> AllowedEntry {

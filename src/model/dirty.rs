@@ -16,6 +16,13 @@ impl Dirty {
         }
     }
 
+    /// Marks what is kept and disposed of in a namespace.
+    pub fn retention(&mut self, namespace: &str) {
+        if !namespace.is_empty() {
+            self.0.insert(Unit::Retention(namespace.to_owned()));
+        }
+    }
+
     /// Marks a grant and its namespace.
     pub fn grant(&mut self, key: &ObjectKey) {
         self.namespace(&key.namespace);

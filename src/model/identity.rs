@@ -24,6 +24,10 @@ pub enum Kind {
     Acceptance,
     /// Our ProcessingHold.
     Hold,
+    /// Our RetentionPolicy.
+    RetentionPolicy,
+    /// Our GuardParameters.
+    GuardParameters,
     /// Our DataHandlingPosture.
     Posture,
     /// networking.k8s.io/v1 NetworkPolicy.
@@ -48,7 +52,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Namespace,
         Self::Baseline,
         Self::Processor,
@@ -56,6 +60,8 @@ impl Kind {
         Self::Grant,
         Self::Acceptance,
         Self::Hold,
+        Self::RetentionPolicy,
+        Self::GuardParameters,
         Self::Posture,
         Self::NetworkPolicy,
         Self::Job,
@@ -77,6 +83,8 @@ impl Kind {
             Self::Grant => (GROUP, VERSION, "DataSharingGrant", "datasharinggrants"),
             Self::Acceptance => (GROUP, VERSION, "SharingAcceptance", "sharingacceptances"),
             Self::Hold => (GROUP, VERSION, "ProcessingHold", "processingholds"),
+            Self::RetentionPolicy => (GROUP, VERSION, "RetentionPolicy", "retentionpolicies"),
+            Self::GuardParameters => (GROUP, VERSION, "GuardParameters", "guardparameters"),
             Self::Posture => (
                 GROUP,
                 VERSION,
@@ -244,6 +252,9 @@ pub enum Unit {
     /// One grant, with the end of its path in its own namespace. Its namespace's plan says the same of it and is the one
     /// that counts; this one is cheap, however many grants there are.
     Grant(ObjectKey),
+    /// What is kept and disposed of in a namespace: the statuses of its retention policies, what guards read, runs. Apart
+    /// from the namespace, so that a burst of objects never delays a path.
+    Retention(String),
     /// The status of a DataProcessor.
     Processor(String),
     /// The status of a SharingProhibition.
@@ -257,7 +268,7 @@ impl Unit {
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         match self {
-            Self::Namespace(name) => Some(name),
+            Self::Namespace(name) | Self::Retention(name) => Some(name),
             Self::Grant(key) => Some(&key.namespace),
             Self::Processor(_) | Self::Prohibition(_) | Self::Baseline(_) => None,
         }
@@ -269,6 +280,7 @@ impl fmt::Display for Unit {
         match self {
             Self::Namespace(name) => write!(formatter, "namespace {name}"),
             Self::Grant(key) => write!(formatter, "grant {key}"),
+            Self::Retention(name) => write!(formatter, "retention in {name}"),
             Self::Processor(name) => write!(formatter, "processor {name}"),
             Self::Prohibition(name) => write!(formatter, "prohibition {name}"),
             Self::Baseline(name) => write!(formatter, "baseline {name}"),

@@ -18,6 +18,7 @@ mod observed;
 mod pod;
 mod processor;
 mod prohibition;
+mod retention;
 mod server;
 mod tenancy;
 pub mod time;
@@ -25,7 +26,7 @@ mod volume;
 mod world;
 
 pub use address::{Cidr, reserved_range};
-pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DnsTerms};
+pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DisposalBounds, DnsTerms, Minimums};
 pub use dirty::Dirty;
 pub use error::FieldError;
 pub use grant::{
@@ -39,6 +40,11 @@ pub use observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
 pub use pod::{ObservedPod, PodProblem};
 pub use processor::{ApprovedUseTerms, EndpointTerms, Processor, ProcessorTerms};
 pub use prohibition::{Prohibition, Scope};
+pub use retention::{
+    Completion, Held, Item, Keep, KindState, LedgerHead, LedgerState, Minimum, ObservedParameters,
+    PolicyRun, RefusedItem, ResourceKind, RetainedSince, RetentionPolicy, Rule, RunResult,
+    Selection, Shelf, Source, Terms, Touch, Tracker, is_never_selected,
+};
 pub use server::{LABEL_IDENTITY, ServerLease};
 pub use tenancy::{Namespace, Stage};
 pub use volume::ObservedVolume;

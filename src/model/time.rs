@@ -117,6 +117,112 @@ pub fn after(from: Timestamp, period: &PeriodText) -> Result<Timestamp, PeriodEr
     Ok(later.timestamp())
 }
 
+/// Whether the text is a period of whole calendar units or whole seconds, longer than nothing and at most 100 years.
+///
+/// # Errors
+/// When it is not.
+pub fn period(text: &PeriodText) -> Result<(), PeriodError> {
+    let form = || PeriodError::Form(text.0.clone());
+    // What the parser would take beyond the CRD's pattern: signs, fractions, lower case.
+    let plain = |byte: u8| byte.is_ascii_digit() || b"PYMWDTHS".contains(&byte);
+    if text.0.len() > 32 || !text.0.bytes().all(plain) {
+        return Err(form());
+    }
+    after(Timestamp::UNIX_EPOCH, text).map(drop)
+}
+
+/// Whether the text is a grace: a period, or nothing (`PT0S`).
+///
+/// # Errors
+/// When it is not.
+pub fn grace(text: &PeriodText) -> Result<(), PeriodError> {
+    let plain = |byte: u8| byte.is_ascii_digit() || b"PYMWDTHS".contains(&byte);
+    let is_nothing = text.0.parse::<Span>().is_ok_and(|span| span.is_zero());
+    if is_nothing && text.0.bytes().all(plain) {
+        return Ok(());
+    }
+    period(text)
+}
+
+/// When a grace of this period is over, by the calendar like [`kept_until`]. One that cannot be read is over 100 years later.
+#[must_use]
+pub fn grace_over(from: Timestamp, period: &PeriodText) -> Timestamp {
+    if period.0.parse::<Span>().is_ok_and(|span| span.is_zero()) {
+        from
+    } else {
+        kept_until(from, period).unwrap_or_else(|_| grace_end(from, period))
+    }
+}
+
+/// Until when something is kept that must be kept for `period` from `from`. By the calendar like [`after`], but where a month
+/// is too short for the day, its last day counts whole: what begins later is never free earlier.
+///
+/// # Errors
+/// As [`after`].
+pub fn kept_until(from: Timestamp, period: &PeriodText) -> Result<Timestamp, PeriodError> {
+    let plain = after(from, period)?;
+    let range = || PeriodError::Range(period.0.clone());
+    let span: Span = period
+        .0
+        .parse()
+        .map_err(|_| PeriodError::Form(period.0.clone()))?;
+    let begin = from.to_zoned(TimeZone::UTC).datetime();
+    let months = Span::new()
+        .try_years(span.get_years())
+        .and_then(|years| years.try_months(span.get_months()))
+        .map_err(|_| range())?;
+    let moved = begin.checked_add(months).map_err(|_| range())?;
+    if moved.day() == begin.day() {
+        return Ok(plain);
+    }
+    let rest = Span::new()
+        .try_weeks(span.get_weeks())
+        .and_then(|rest| rest.try_days(span.get_days()))
+        .and_then(|rest| rest.try_hours(span.get_hours()))
+        .and_then(|rest| rest.try_minutes(span.get_minutes()))
+        .and_then(|rest| rest.try_seconds(span.get_seconds()))
+        .map_err(|_| range())?;
+    let day_after = moved.date().tomorrow().map_err(|_| range())?;
+    day_after
+        .to_datetime(jiff::civil::Time::midnight())
+        .checked_add(rest)
+        .and_then(|until| until.to_zoned(TimeZone::UTC))
+        .map(|until| until.timestamp())
+        .map_err(|_| range())
+}
+
+/// The latest start from which, and from every earlier one, `period` is over: [`kept_until`] is then at or before now.
+///
+/// # Errors
+/// As [`after`].
+pub fn latest_start(now: Timestamp, period: &PeriodText) -> Result<Timestamp, PeriodError> {
+    let is_over = |start: i128| -> Result<bool, PeriodError> {
+        let range = |_| PeriodError::Range(period.0.clone());
+        let start = Timestamp::from_nanosecond(start).map_err(range)?;
+        Ok(kept_until(start, period)? <= now)
+    };
+    // Nothing is kept for more than 100 years, and for a moment at least.
+    let century = Span::new().years(101);
+    let earliest = now
+        .to_zoned(TimeZone::UTC)
+        .checked_sub(century)
+        .map_err(|_| PeriodError::Range(period.0.clone()))?;
+    let mut over = earliest.timestamp().as_nanosecond();
+    let mut not_over = now.as_nanosecond();
+    if !is_over(over)? {
+        return Err(PeriodError::Range(period.0.clone()));
+    }
+    while not_over - over > 1 {
+        let middle = over + (not_over - over) / 2;
+        if is_over(middle)? {
+            over = middle;
+        } else {
+            not_over = middle;
+        }
+    }
+    Timestamp::from_nanosecond(over).map_err(|_| PeriodError::Range(period.0.clone()))
+}
+
 /// When a grace of this period is over. One that cannot be read, or is too long, counts as 100 years: the stricter reading.
 #[must_use]
 pub fn grace_end(from: Timestamp, period: &PeriodText) -> Timestamp {

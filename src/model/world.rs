@@ -3,7 +3,9 @@
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
 mod read;
+mod recorded;
 mod restraints;
+mod retained;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +23,16 @@ use super::observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
 use super::pod::ObservedPod;
 use super::processor::Processor;
 use super::prohibition::Prohibition;
+use super::retention::{ObservedParameters, RetentionPolicy};
 use super::server::ServerLease;
 use super::tenancy::Namespace;
 use super::volume::ObservedVolume;
 use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
 };
+use recorded::Recorded;
 use restraints::Restraints;
+use retained::Retained;
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
@@ -73,6 +78,8 @@ pub struct World {
     namespaces_by_baseline: Index<String, String>,
     breached: BTreeSet<String>,
     restraints: Restraints,
+    retained: Retained,
+    recorded: Recorded,
 }
 
 impl World {
@@ -96,6 +103,12 @@ impl World {
             Kind::Grant => self.set_grant(&key, Some(Grant::read(object))),
             Kind::Acceptance => self.set_acceptance(&key, Some(Acceptance::read(object))),
             Kind::Hold => self.set_hold(&key, Some(Hold::read(object))),
+            Kind::RetentionPolicy => {
+                self.set_retention_policy(&key, Some(RetentionPolicy::read(object)))
+            }
+            Kind::GuardParameters => {
+                self.set_parameters(&key, Some(ObservedParameters::read(object)))
+            }
             Kind::Posture => self.set_posture(&key, Some(ObservedPosture::read(object))),
             Kind::NetworkPolicy => self.set_policy(&key, Some(ObservedPolicy::read(object))),
             Kind::Job => self.set_timer(&key, ObservedTimer::read(object)),
@@ -127,6 +140,8 @@ impl World {
             Kind::Grant => self.set_grant(key, None),
             Kind::Acceptance => self.set_acceptance(key, None),
             Kind::Hold => self.set_hold(key, None),
+            Kind::RetentionPolicy => self.set_retention_policy(key, None),
+            Kind::GuardParameters => self.set_parameters(key, None),
             Kind::Posture => self.set_posture(key, None),
             Kind::NetworkPolicy => self.set_policy(key, None),
             Kind::Job => self.set_timer(key, None),
@@ -176,6 +191,8 @@ impl World {
                 .filter(|target| target.kind == kind)
                 .map(|target| target.key.clone())
                 .collect(),
+            Kind::RetentionPolicy => self.retained_keys(true),
+            Kind::GuardParameters => self.retained_keys(false),
             Kind::Hold | Kind::Volume | Kind::Guard | Kind::GuardBinding | Kind::ServerLease => {
                 self.restraint_keys(kind)
             }
@@ -221,6 +238,7 @@ impl World {
             .chain(self.processors.keys().cloned().map(Unit::Processor))
             .chain(self.prohibitions.keys().cloned().map(Unit::Prohibition))
             .chain(self.baselines.keys().cloned().map(Unit::Baseline))
+            .chain(self.retained_namespaces().cloned().map(Unit::Retention))
             .collect()
     }
 
@@ -241,6 +259,9 @@ impl World {
                     dirty.namespace(&key.namespace);
                 }
             }
+            Kind::RetentionPolicy | Kind::GuardParameters => {
+                dirty.retention(&target.key.namespace);
+            }
             Kind::Volume => {
                 let claim = self
                     .volume(&target.key.name)
@@ -259,6 +280,9 @@ impl World {
             return dirty;
         }
         dirty.namespace(name);
+        if new.is_none() {
+            self.recorded.forget_head(name);
+        }
         let tenant = |namespace: Option<&Namespace>| {
             namespace.and_then(|namespace| namespace.tenant.clone())
         };
@@ -296,6 +320,8 @@ impl World {
             self.restraints.forget_proofs(name);
         }
         if moved {
+            self.refresh_rules(name);
+            self.mark_retention(&mut dirty, name);
             self.mark_neighbours(&mut dirty, name);
             if self.breached.contains(name) {
                 self.mark_siblings(&mut dirty, old_tenant.as_deref());
@@ -313,6 +339,9 @@ impl World {
                 dirty.namespace(namespace);
                 self.mark_neighbours(&mut dirty, namespace);
             }
+            let namespaces = self.namespaces_by_baseline.get(name);
+            let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
+            self.mark_baseline_retention(&mut dirty, &namespaces);
         }
         dirty
     }

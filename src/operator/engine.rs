@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::{Client, Config};
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 
 use super::clock;
@@ -17,16 +17,21 @@ use super::error::WriteError;
 use super::events::Herald;
 use super::execute::{self, Written};
 use super::feed::Feed;
-use super::inquire::{Inquirer, Learned};
+use super::inquire::completion::Completion;
+use super::inquire::{Asked, Inquirer, Learned};
+use super::inventory::ItemTold;
 use super::patience::{Cause, Lane, Patience};
+use super::retention::{Retention, grounds};
 use super::schedule::Schedule;
+use super::scribe::{LedgerNews, Scribe};
 use super::server::{HEARTBEAT_SECONDS, Health};
-use super::watch::Told;
-use super::writer::{Answer, Report, Writer, lane};
+use super::watch::{Heard, Told};
+use super::writer::{Answer, Recorded, Report, Writer, lane};
 use crate::check::check;
 use crate::diff::{Change, Urgency, diff};
-use crate::model::{Dirty, Kind, ObjectKey, Settings, Unit, World, WriteFailure};
+use crate::model::{Dirty, Kind, ObjectKey, ResourceKind, Unit, World, WriteFailure};
 use crate::plan::{Inquiry, Plan, deviations, plan};
+use crate::record::{self, Draft};
 
 /// Writes of one unit that are sent before it is planned again.
 const ROUND: usize = 256;
@@ -49,8 +54,13 @@ pub struct Engine {
     inquirer: Inquirer,
     /// What was asked and is not answered yet.
     asked: BTreeSet<(&'static str, ObjectKey)>,
+    /// Guards that were not as they were released, when they were last counted.
+    deviations: Option<Vec<String>>,
     /// When a guard was last seen to change.
     guards_written: Option<Instant>,
+    retention: Retention,
+    /// Whether other kinds may be selected than those that are followed.
+    follow: bool,
     inbox: Receiver<Report>,
     ready: bool,
     /// Kinds whose number of objects may have changed since it was told last, at this instant.
@@ -59,22 +69,41 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with an empty World.
+    /// An engine with this World, which is empty, and what others tell it by.
     #[must_use]
-    pub fn new(client: Client, config: Config, settings: Settings, health: Health) -> Self {
-        let (reports, inbox) = mpsc::channel(BATCH);
+    pub fn new(
+        client: Client,
+        config: Config,
+        mut world: World,
+        health: Health,
+        scribe: Scribe,
+        listener: Sender<Heard>,
+        (reports, inbox): (Sender<Report>, Receiver<Report>),
+    ) -> Self {
+        // Nothing was compared yet.
+        world.learn_clock(Some("it is being compared with the API server's".to_owned()));
+        let metrics = health.metrics.clone();
         Self {
+            retention: Retention::new(
+                client.clone(),
+                scribe.clone(),
+                metrics.clone(),
+                reports.clone(),
+                listener,
+            ),
             herald: Herald::new(client.clone()),
-            inquirer: Inquirer::new(client.clone(), config, reports.clone()),
+            inquirer: Inquirer::new(client.clone(), config, scribe.clone(), reports.clone()),
             asked: BTreeSet::new(),
+            deviations: None,
             guards_written: None,
-            writer: Writer::new(client, health.metrics.clone(), reports),
+            writer: Writer::new(client, scribe, metrics, reports),
             health,
-            world: World::new(settings),
+            world,
             feed: Feed::default(),
             schedule: Schedule::default(),
             patience: Patience::default(),
             inbox,
+            follow: true,
             ready: false,
             to_count: BTreeSet::new(),
             counted: clock::started(),
@@ -82,7 +111,7 @@ impl Engine {
     }
 
     /// Runs until told to stop, then waits for the writes that are under way.
-    pub async fn run(mut self, mut told: Receiver<(Kind, Told)>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut told: Receiver<Heard>, mut stop: watch::Receiver<bool>) {
         loop {
             self.health.beat();
             let nap = self.nap();
@@ -91,7 +120,7 @@ impl Engine {
                 _ = stop.wait_for(|stopped| *stopped) => break,
                 Some(report) = self.inbox.recv() => self.take_report(report),
                 message = told.recv() => match message {
-                    Some((kind, told)) => self.take_told(kind, told),
+                    Some(heard) => self.hear(heard),
                     None => break,
                 },
                 () = tokio::time::sleep(nap) => {}
@@ -99,6 +128,8 @@ impl Engine {
             self.take_in(&mut told);
             self.count();
             if self.ready() {
+                self.follow();
+                self.retention.watch_clock(false);
                 self.plan_ready();
             }
         }
@@ -118,20 +149,40 @@ impl Engine {
     }
 
     /// Takes in what is waiting, so that a burst becomes one plan.
-    fn take_in(&mut self, told: &mut Receiver<(Kind, Told)>) {
+    fn take_in(&mut self, told: &mut Receiver<Heard>) {
         for _ in 0..BATCH {
             if let Ok(report) = self.inbox.try_recv() {
                 self.take_report(report);
-            } else if let Ok((kind, told)) = told.try_recv() {
-                self.take_told(kind, told);
+            } else if let Ok(heard) = told.try_recv() {
+                self.hear(heard);
             } else {
                 return;
             }
         }
     }
 
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Kind(kind, told) => self.take_told(kind, told),
+            Heard::Item(kind, told) => self.take_item(&kind, told),
+        }
+    }
+
+    fn take_item(&mut self, kind: &ResourceKind, told: ItemTold) {
+        let dirty = self.retention.take_item(&mut self.world, kind, told);
+        self.mark(dirty);
+    }
+
     fn take_told(&mut self, kind: Kind, told: Told) {
         self.to_count.insert(kind);
+        let gone = match (kind, &told) {
+            (Kind::Volume, Told::Gone(object)) => object.metadata.name.clone(),
+            _ => None,
+        };
+        let about = told.key();
+        let before = about
+            .as_ref()
+            .map(|key| grounds::of(&self.world, kind, key));
         if matches!(kind, Kind::Guard | Kind::GuardBinding)
             && matches!(told, Told::Changed(_) | Told::Gone(_))
         {
@@ -139,6 +190,16 @@ impl Engine {
         }
         let dirty = self.feed.told(&mut self.world, kind, told);
         self.mark(dirty);
+        if let Some(key) = about
+            && before.as_ref() != Some(&grounds::of(&self.world, kind, &key))
+        {
+            self.retention.halt(grounds::namespace(kind, &key));
+            self.follow = true;
+        }
+        if let Some(name) = gone {
+            let dirty = self.retention.take_volume_gone(&mut self.world, &name);
+            self.mark(dirty);
+        }
     }
 
     fn take_report(&mut self, report: Report) {
@@ -165,7 +226,52 @@ impl Engine {
                 }
             }
             Report::Learned { inquiry, learned } => self.take_learned(&inquiry, *learned),
+            Report::Ledger(news) => self.take_ledger(*news),
+            Report::Disposed {
+                namespace,
+                disposed,
+            } => {
+                self.asked.remove(&Inquiry::dispose_key(&namespace));
+                let dirty = self
+                    .retention
+                    .take_run(&mut self.world, &namespace, *disposed);
+                self.mark(dirty);
+                self.schedule.mark(Unit::Retention(namespace));
+            }
+            Report::Settled(found) => {
+                let dirty = self.retention.take_settled(&mut self.world, found);
+                self.mark(dirty);
+            }
+            Report::Clock(doubt) => {
+                let dirty = self.retention.take_clock(&mut self.world, doubt);
+                self.mark(dirty);
+            }
             Report::Done { unit } => self.schedule.finish_round(&unit),
+        }
+    }
+
+    fn take_ledger(&mut self, news: LedgerNews) {
+        let LedgerNews {
+            state,
+            namespaces,
+            opened,
+        } = news;
+        if opened {
+            self.retention.unsettle(self.ready);
+        }
+        if let Some(head) = &state.head {
+            let dirty = self.world.learn_head(namespaces, head);
+            self.mark(dirty);
+        }
+        let dirty = self.world.learn_ledger(state);
+        self.mark(dirty);
+    }
+
+    /// Follows the kinds that policies select now.
+    fn follow(&mut self) {
+        if std::mem::take(&mut self.follow) {
+            let dirty = self.retention.follow(&mut self.world);
+            self.mark(dirty);
         }
     }
 
@@ -178,19 +284,63 @@ impl Engine {
             Learned::Survey(namespace, survey) => self.world.learn_survey(&namespace, survey),
             Learned::Ended(hold, uid, ended) => self.world.learn_ended(&hold, &uid, ended),
             Learned::Nudged(hold, uid) => self.world.learn_nudged(&hold, &uid),
+            Learned::Recorded(hold, uid, index) => self.world.learn_release(&hold, &uid, index),
+            Learned::Completed(completions) => self.take_completions(completions),
             Learned::Nothing => Dirty::default(),
         };
         self.mark(dirty);
         // It may have to be asked again.
-        self.schedule.mark(Unit::Namespace(namespace));
+        self.schedule.mark(match inquiry {
+            Inquiry::Complete { .. } => Unit::Retention(namespace),
+            _ => Unit::Namespace(namespace),
+        });
     }
 
     /// Asks what a plan needs to know, each thing once at a time.
     fn ask(&mut self, inquiries: Vec<Inquiry>) {
         for inquiry in inquiries {
-            if self.asked.insert(inquiry.key()) {
-                tokio::spawn(self.inquirer.clone().ask(inquiry, self.guards_written));
+            let about = inquiry.key();
+            if self.asked.contains(&about) {
+                continue;
             }
+            let begun = match inquiry {
+                Inquiry::Dispose(run) => self.retention.begin(run),
+                inquiry => {
+                    let asked = Asked {
+                        draft: self.draft(&inquiry),
+                        inquiry,
+                    };
+                    tokio::spawn(self.inquirer.clone().ask(asked, self.guards_written));
+                    true
+                }
+            };
+            if begun {
+                self.asked.insert(about);
+            }
+        }
+    }
+
+    fn take_completions(&mut self, completions: Vec<Completion>) -> Dirty {
+        let mut dirty = Dirty::default();
+        for read in completions {
+            let learned = self.world.learn_completion(
+                &read.kind,
+                &read.key,
+                &read.uid,
+                &read.version,
+                read.completed,
+            );
+            dirty.0.extend(learned.0);
+        }
+        dirty
+    }
+
+    /// What the ledger says of what is asked to be done.
+    fn draft(&self, inquiry: &Inquiry) -> Option<Draft> {
+        match inquiry {
+            Inquiry::Record { hold, .. } => record::release(&self.world, self.world.hold(hold)?),
+            Inquiry::End { hold, .. } => Some(record::ending(&self.world, self.world.hold(hold)?)),
+            _ => None,
         }
     }
 
@@ -260,6 +410,8 @@ impl Engine {
             for unit in self.world.units() {
                 self.schedule.mark(unit);
             }
+            self.retention.watch_clock(true);
+            self.retention.settle();
             self.health.metrics.synced();
             self.health.set_ready();
             tracing::info!("every kind is listed; planning begins");
@@ -271,13 +423,15 @@ impl Engine {
     fn plan(&mut self, unit: &Unit) {
         let now = clock::now();
         let begun = clock::started();
-        let plan = plan(&self.world, unit, now);
+        let mut plan = plan(&self.world, unit, now);
         self.health
             .metrics
             .planned(&plan, begun.elapsed().as_secs_f64());
         let mut changes = diff(&plan, &self.world);
-        if !changes.is_empty() {
-            self.lint(&plan, &mut changes, now);
+        let disposes = |inquiry: &Inquiry| matches!(inquiry, Inquiry::Dispose(_));
+        if !changes.is_empty() || plan.inquiries.iter().any(disposes) {
+            let sound = self.lint(&plan, &mut changes, now);
+            plan.inquiries.retain(|inquiry| sound || !disposes(inquiry));
         }
         self.ask(plan.inquiries);
         let mut wake = plan.next;
@@ -302,7 +456,8 @@ impl Engine {
             .partition(|change| change.urgency == Urgency::Close);
         for change in &closings {
             if self.schedule.begin_closing(unit, &change.target) {
-                tokio::spawn(self.writer.clone().alone(unit.clone(), change.clone()));
+                let recorded = self.recorded(change.clone());
+                tokio::spawn(self.writer.clone().alone(unit.clone(), recorded));
             }
         }
         if !closings.is_empty() {
@@ -313,7 +468,8 @@ impl Engine {
             .partition(|change| change.urgency == Urgency::Report);
         match reports.into_iter().next() {
             Some(report) if self.schedule.begin_report(unit, !rest.is_empty(), now) => {
-                tokio::spawn(self.writer.clone().alone(unit.clone(), report));
+                let recorded = self.recorded(report);
+                tokio::spawn(self.writer.clone().alone(unit.clone(), recorded));
             }
             Some(_) => {}
             None => self.schedule.is_reported(unit),
@@ -322,21 +478,31 @@ impl Engine {
         rest.truncate(ROUND);
         let targets = rest.iter().map(|change| &change.target);
         if !rest.is_empty() && self.schedule.begin_round(unit, targets) {
+            let rest = rest.into_iter().map(|change| self.recorded(change)).collect();
             tokio::spawn(self.writer.clone().round(unit.clone(), rest));
         }
     }
 
-    /// A plan that the linter refuses may still close.
-    fn lint(&self, plan: &Plan, changes: &mut Vec<Change>, now: Timestamp) {
+    /// A write with what the ledger says of it, which the World knows now and perhaps not afterwards.
+    fn recorded(&self, change: Change) -> Recorded {
+        Recorded {
+            drafts: record::drafts(&self.world, &change),
+            change,
+        }
+    }
+
+    /// A plan that the linter refuses may still close, and disposes of nothing.
+    fn lint(&self, plan: &Plan, changes: &mut Vec<Change>, now: Timestamp) -> bool {
         let violations = check(plan, &self.world, now);
         if violations.is_empty() {
-            return;
+            return true;
         }
         self.health.metrics.violated(violations.len());
         for violation in &violations {
             tracing::error!(unit = %plan.unit, %violation, "the linter refuses this plan; only what closes is written");
         }
         changes.retain(|change| lane(change) == Lane::Closing);
+        false
     }
 
     /// Tells how many objects there are, now and then.
@@ -344,12 +510,23 @@ impl Engine {
         if self.counted.elapsed().as_secs() >= COUNT_SECONDS {
             self.counted = clock::started();
             if self.to_count.contains(&Kind::Guard) || self.to_count.contains(&Kind::GuardBinding) {
-                self.health.metrics.deviating(deviations(&self.world).len());
+                self.count_guards();
             }
             for kind in std::mem::take(&mut self.to_count) {
                 let objects = self.world.keys(kind).len();
                 self.health.metrics.counted(kind, objects);
             }
+        }
+    }
+
+    /// Tells how many guards are not as they were released, and records it when that is news.
+    fn count_guards(&mut self) {
+        let deviations = deviations(&self.world);
+        self.health.metrics.deviating(deviations.len());
+        if self.ready && self.deviations.as_ref() != Some(&deviations) {
+            self.retention
+                .record(record::guards(&self.world, &deviations));
+            self.deviations = Some(deviations);
         }
     }
 
@@ -401,7 +578,8 @@ impl Engine {
             units = self.schedule.busy(),
             "stopping; writes under way are finished first"
         );
-        while self.schedule.busy() > 0 {
+        self.retention.halt(None);
+        while self.schedule.busy() > 0 || self.retention.running() > 0 {
             match self.inbox.recv().await {
                 Some(report) => self.take_report(report),
                 None => return,

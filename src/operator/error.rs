@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::scribe::Unrecorded;
 use crate::model::Target;
 
 /// Why the operator could not run.
@@ -32,6 +33,15 @@ pub enum RunError {
     /// No signal can be waited for.
     #[error("termination signals cannot be waited for")]
     Signals(#[source] std::io::Error),
+    /// The ledger's thread or keys could not be had.
+    #[error("the ledger in {directory} cannot be written", directory = directory.display())]
+    Ledger {
+        /// Where it is.
+        directory: std::path::PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A part of the operator ended that must not.
     #[error("the {0} ended by itself, which it must not; the operator restarts with its pod")]
     Ended(&'static str),
@@ -59,6 +69,15 @@ pub enum WriteError {
         target: Target,
         /// How long was waited.
         after: Duration,
+    },
+    /// The ledger could not be written first.
+    #[error("{target}: {source}")]
+    Unrecorded {
+        /// The object.
+        target: Target,
+        /// The cause.
+        #[source]
+        source: Unrecorded,
     },
     /// The answer was lost, or could not be read.
     #[error("{target}: the request did not go through")]
@@ -92,6 +111,8 @@ pub enum Category {
     Timeout,
     /// No connection, or an unreadable answer.
     Transport,
+    /// The ledger cannot be written, and this waits for it.
+    LedgerUnavailable,
 }
 
 impl Category {
@@ -108,13 +129,17 @@ impl Category {
             Self::Unavailable => "Unavailable",
             Self::Timeout => "Timeout",
             Self::Transport => "Transport",
+            Self::LedgerUnavailable => "LedgerUnavailable",
         }
     }
 
     /// Whether it is about the object itself and people should read it in a status. The others pass by themselves.
     #[must_use]
     pub const fn is_lasting(self) -> bool {
-        matches!(self, Self::NameTaken | Self::Forbidden | Self::Invalid)
+        matches!(
+            self,
+            Self::NameTaken | Self::Forbidden | Self::Invalid | Self::LedgerUnavailable
+        )
     }
 }
 
@@ -125,6 +150,7 @@ impl WriteError {
         match self {
             Self::Refused { target, .. }
             | Self::Timeout { target, .. }
+            | Self::Unrecorded { target, .. }
             | Self::Transport { target, .. } => target,
         }
     }
@@ -135,6 +161,7 @@ impl WriteError {
         match self {
             Self::Refused { category, .. } => *category,
             Self::Timeout { .. } => Category::Timeout,
+            Self::Unrecorded { .. } => Category::LedgerUnavailable,
             Self::Transport { .. } => Category::Transport,
         }
     }
@@ -144,7 +171,7 @@ impl WriteError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::Timeout { .. } | Self::Transport { .. } => None,
+            Self::Timeout { .. } | Self::Unrecorded { .. } | Self::Transport { .. } => None,
         }
     }
 }

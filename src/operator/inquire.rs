@@ -3,6 +3,7 @@
 //! May not: decide what an answer means, or write desired state.
 
 mod canary;
+pub mod completion;
 mod ending;
 mod nudge;
 mod survey;
@@ -20,6 +21,10 @@ use super::clock;
 use super::writer::Report;
 use crate::model::{Ended, ObjectKey, Proof, Survey};
 use crate::plan::Inquiry;
+use crate::record::Draft;
+use super::scribe::Scribe;
+use crate::ledger::{Entry, Phase};
+use completion::Completion;
 use canary::Servers;
 
 /// Inquiries under way at once; each makes a few requests.
@@ -45,8 +50,21 @@ pub enum Learned {
     Ended(ObjectKey, String, Ended),
     /// The controllers were nudged.
     Nudged(ObjectKey, String),
+    /// The release of a hold is in the ledger, at this index.
+    Recorded(ObjectKey, String, u64),
+    /// Which objects have completed.
+    Completed(Vec<Completion>),
     /// Nothing; it was written to the log why.
     Nothing,
+}
+
+/// What is asked, and what the ledger says of it where that is anything.
+#[derive(Debug)]
+pub struct Asked {
+    /// The inquiry.
+    pub inquiry: Inquiry,
+    /// What the ledger says.
+    pub draft: Option<Draft>,
 }
 
 /// Finds out.
@@ -54,6 +72,7 @@ pub enum Learned {
 pub struct Inquirer {
     client: Client,
     servers: Servers,
+    scribe: Scribe,
     turns: Arc<Semaphore>,
     reports: Sender<Report>,
 }
@@ -61,9 +80,15 @@ pub struct Inquirer {
 impl Inquirer {
     /// An inquirer that tells `reports` what it found.
     #[must_use]
-    pub fn new(client: Client, config: Config, reports: Sender<Report>) -> Self {
+    pub fn new(
+        client: Client,
+        config: Config,
+        scribe: Scribe,
+        reports: Sender<Report>,
+    ) -> Self {
         Self {
             servers: Servers::new(client.clone(), config),
+            scribe,
             client,
             turns: Arc::new(Semaphore::new(INQUIRIES)),
             reports,
@@ -71,7 +96,8 @@ impl Inquirer {
     }
 
     /// Carries out one inquiry and tells what came of it. `guards_written`: when a guard was last seen to change.
-    pub async fn ask(self, inquiry: Inquiry, guards_written: Option<Instant>) {
+    pub async fn ask(self, asked: Asked, guards_written: Option<Instant>) {
+        let Asked { inquiry, draft } = asked;
         // The semaphore is never closed.
         let permit = self.turns.acquire().await;
         let learned = match &inquiry {
@@ -103,7 +129,12 @@ impl Inquirer {
                 Learned::Survey(namespace.clone(), survey)
             }
             Inquiry::End { hold, uid, grace } => {
+                // Pods end under a hold, which a full disk does not hold up; the intent is recorded first where it can be.
+                let intent = draft.map(|draft| self.scribe.entry(draft, Phase::Intent));
+                self.scribe.note(intent.iter().cloned().collect());
                 let ended = ending::end(&self.client, hold, uid, *grace).await;
+                self.scribe
+                    .note(intent.iter().map(|intent| self.ended(intent, &ended)).collect());
                 Learned::Ended(hold.clone(), uid.clone(), ended)
             }
             Inquiry::Nudge { hold, uid } => match nudge::nudge(&self.client, &hold.namespace).await
@@ -115,6 +146,12 @@ impl Inquirer {
                     Learned::Nothing
                 }
             },
+            Inquiry::Record { hold, uid } => self.record(hold, uid, draft).await,
+            Inquiry::Complete { objects, .. } => {
+                Learned::Completed(completion::completions(&self.client, objects).await)
+            }
+            // A run has ways of its own.
+            Inquiry::Dispose(_) => Learned::Nothing,
         };
         drop(permit);
         let report = Report::Learned {
@@ -123,6 +160,33 @@ impl Inquirer {
         };
         // Nobody listens only when the engine has stopped.
         let _ = self.reports.send(report).await;
+    }
+}
+
+impl Inquirer {
+    async fn record(&self, hold: &ObjectKey, uid: &str, draft: Option<Draft>) -> Learned {
+        let Some(draft) = draft else {
+            return Learned::Nothing;
+        };
+        let entry = self.scribe.entry(draft, Phase::Fact);
+        match self.scribe.commit(vec![entry]).await {
+            Ok(range) => Learned::Recorded(hold.clone(), uid.to_owned(), range.start),
+            Err(error) => {
+                tracing::warn!(%hold, %error, "a release is not recorded; it is tried again");
+                tokio::time::sleep(AGAIN).await;
+                Learned::Nothing
+            }
+        }
+    }
+
+    fn ended(&self, intent: &Entry, ended: &Ended) -> Entry {
+        let result = match ended.remaining {
+            Some(0) => "none left",
+            Some(_) => "some left",
+            None => "not known how many are left",
+        };
+        let why = ended.problem.as_deref().unwrap_or_default();
+        self.scribe.outcome(intent, true, result, why)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What is counted and measured. Labels are bounded: reasons, categories, kinds and verbs, never names.
+//! What is counted and measured. Labels are bounded: reasons, categories, kinds, verbs and the ledger's head, never names of
+//! objects.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ use prometheus_client::registry::{Registry, Unit as MetricUnit};
 use super::clock;
 use super::error::Category;
 use crate::diff::Change;
-use crate::model::{Kind, Unit};
+use crate::model::{Kind, LedgerHead, RunResult, Unit};
 use crate::plan::{Outcome, Plan, StatusPlan};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +46,13 @@ struct KindLabel {
     kind: &'static str,
 }
 
+/// The head of the ledger: one series at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeadLabel {
+    origin: String,
+    root: String,
+}
+
 /// The metrics.
 #[derive(Clone)]
 pub struct Metrics {
@@ -64,6 +72,14 @@ pub struct Metrics {
     synced: Gauge,
     holds: Family<StateLabel, Gauge>,
     guards_altered: Gauge,
+    ledger_size: Gauge,
+    ledger_writable: Gauge,
+    ledger_head: Family<HeadLabel, Gauge>,
+    ledger_entries: Counter,
+    ledger_unrecorded: Counter,
+    ledger_unsettled: Gauge,
+    disposed: Counter,
+    disposals_refused: Counter,
 }
 
 /// What the last plan of a unit said, kept small.
@@ -162,6 +178,50 @@ impl Default for Metrics {
             "Guards that are missing or not as they were released",
             guards_altered.clone(),
         );
+        let ledger_size = Gauge::default();
+        registry.register("ledger_size", "Entries in the ledger", ledger_size.clone());
+        let ledger_writable = Gauge::default();
+        registry.register(
+            "ledger_writable",
+            "1 while the ledger can be written",
+            ledger_writable.clone(),
+        );
+        let ledger_head = Family::default();
+        registry.register(
+            "ledger_head",
+            "Size of the ledger whose root hash is the label; one series",
+            ledger_head.clone(),
+        );
+        let ledger_entries = Counter::default();
+        registry.register(
+            "ledger_entries",
+            "Entries that were made durable",
+            ledger_entries.clone(),
+        );
+        let ledger_unrecorded = Counter::default();
+        registry.register(
+            "ledger_unrecorded_entries",
+            "Entries that found no place while the ledger could not be written",
+            ledger_unrecorded.clone(),
+        );
+        let ledger_unsettled = Gauge::default();
+        registry.register(
+            "ledger_unsettled_intents",
+            "Intents whose outcome is not known and could not be found out",
+            ledger_unsettled.clone(),
+        );
+        let disposed = Counter::default();
+        registry.register(
+            "disposed_objects",
+            "Objects that were disposed of",
+            disposed.clone(),
+        );
+        let disposals_refused = Counter::default();
+        registry.register(
+            "refused_disposals",
+            "Objects whose disposal did not go through",
+            disposals_refused.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             summaries: Arc::default(),
@@ -179,6 +239,14 @@ impl Default for Metrics {
             synced,
             holds,
             guards_altered,
+            ledger_size,
+            ledger_writable,
+            ledger_head,
+            ledger_entries,
+            ledger_unrecorded,
+            ledger_unsettled,
+            disposed,
+            disposals_refused,
         }
     }
 }
@@ -271,6 +339,48 @@ impl Metrics {
     pub fn deviating(&self, guards: usize) {
         self.guards_altered
             .set(i64::try_from(guards).unwrap_or(i64::MAX));
+    }
+
+    /// Takes in how the ledger stands.
+    pub fn ledger(&self, head: Option<&LedgerHead>, writable: bool) {
+        self.ledger_writable.set(i64::from(writable));
+        if let Some(head) = head {
+            let size = i64::try_from(head.size).unwrap_or(i64::MAX);
+            self.ledger_size.set(size);
+            self.ledger_head.clear();
+            let label = HeadLabel {
+                origin: head.origin.clone(),
+                root: head.root.clone(),
+            };
+            self.ledger_head.get_or_create(&label).set(size);
+        }
+    }
+
+    /// Takes in entries that were made durable.
+    pub fn recorded(&self, entries: usize) {
+        self.ledger_entries
+            .inc_by(u64::try_from(entries).unwrap_or(u64::MAX));
+    }
+
+    /// Takes in entries that found no place.
+    pub fn unrecorded(&self, entries: u64) {
+        self.ledger_unrecorded.inc_by(entries);
+    }
+
+    /// Takes in how many intents could not be settled.
+    pub fn unsettled(&self, intents: usize) {
+        self.ledger_unsettled
+            .set(i64::try_from(intents).unwrap_or(i64::MAX));
+    }
+
+    /// Takes in what a run of disposal came to.
+    pub fn ran(&self, run: &RunResult) {
+        for policy in run.policies.values() {
+            self.disposed
+                .inc_by(u64::try_from(policy.disposed).unwrap_or_default());
+        }
+        self.disposals_refused
+            .inc_by(u64::try_from(run.refused.len()).unwrap_or(u64::MAX));
     }
 
     /// Takes in that every kind was listed.

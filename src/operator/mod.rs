@@ -3,17 +3,22 @@
 //! May not: look at a domain fact. What is decided is decided in the plan.
 
 mod clock;
+mod dispose;
 mod engine;
 mod error;
 mod events;
 mod execute;
 mod feed;
 mod inquire;
+mod inventory;
 mod metrics;
 mod patience;
+mod retention;
 mod schedule;
+mod scribe;
 mod server;
 mod watch;
+mod witness;
 mod writer;
 
 use std::net::SocketAddr;
@@ -27,10 +32,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as flag};
 use tokio::task::JoinSet;
 
-use crate::model::{Kind, Settings};
+use crate::model::{Kind, Settings, World};
+use scribe::Scribe;
 
 pub use clock::now;
 pub use error::{Category, RunError, WriteError};
+pub use scribe::{LedgerOptions, Unrecorded};
 
 /// Messages of all streams that may wait for the engine. A full channel makes the streams wait, not the memory grow.
 const WAITING: usize = 4096;
@@ -51,6 +58,8 @@ pub struct Options {
     pub namespace: String,
     /// Addresses of every API server, where `default/kubernetes` does not list them.
     pub servers: Vec<String>,
+    /// The ledger.
+    pub ledger: LedgerOptions,
 }
 
 /// Runs the operator until it is told to stop.
@@ -73,9 +82,21 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         operator_namespace: Some(options.namespace),
         servers: options.servers,
     };
-    let engine = engine::Engine::new(client.clone(), config, settings, health.clone());
-
     let (listener_of_streams, told) = mpsc::channel(WAITING);
+    let (reports, inbox) = mpsc::channel(WAITING);
+    let directory = options.ledger.directory.clone();
+    let scribe = Scribe::start(options.ledger, health.metrics.clone(), reports.clone())
+        .map_err(|source| RunError::Ledger { directory, source })?;
+    let engine = engine::Engine::new(
+        client.clone(),
+        config,
+        World::new(settings),
+        health.clone(),
+        scribe.clone(),
+        listener_of_streams.clone(),
+        (reports, inbox),
+    );
+
     let mut parts = JoinSet::new();
     for kind in Kind::ALL {
         let stream = watch::watch(client.clone(), kind, listener_of_streams.clone());
@@ -105,7 +126,12 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     // The engine is the only receiver; if it is gone there is nothing left to stop.
     let _ = stop.send(true);
     let finished = tokio::time::timeout(FAREWELL, running).await;
-    tracing::info!(in_time = finished.is_ok(), "stopped");
+    let recorded = tokio::time::timeout(FAREWELL, scribe.finish()).await;
+    tracing::info!(
+        in_time = finished.is_ok(),
+        recorded = recorded.is_ok(),
+        "stopped"
+    );
     Ok(())
 }
 

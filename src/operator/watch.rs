@@ -11,11 +11,21 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::mpsc::Sender;
 
 use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
-use crate::model::{Kind, LABEL_IDENTITY};
+use super::inventory::ItemTold;
+use crate::model::{Kind, LABEL_IDENTITY, ObjectKey, ResourceKind};
 
 /// A watch that neither delivers nor closes is given up this many seconds after it began, plus five. It bounds how long
 /// a revocation can go unnoticed behind a dead connection; the price is one request a kind in that time.
-const WATCH_SECONDS: u32 = 45;
+pub const WATCH_SECONDS: u32 = 45;
+
+/// What the engine hears.
+#[derive(Debug)]
+pub enum Heard {
+    /// Of a kind that decides.
+    Kind(Kind, Told),
+    /// Of a kind whose objects have a retention.
+    Item(ResourceKind, ItemTold),
+}
 
 /// What a stream says about a kind.
 #[derive(Debug)]
@@ -32,8 +42,21 @@ pub enum Told {
     Gone(Box<DynamicObject>),
 }
 
+impl Told {
+    /// The object that it is about.
+    #[must_use]
+    pub fn key(&self) -> Option<ObjectKey> {
+        match self {
+            Self::Listed(object) | Self::Changed(object) | Self::Gone(object) => {
+                Some(ObjectKey::of(object))
+            }
+            Self::ListBegins | Self::ListComplete => None,
+        }
+    }
+}
+
 /// Watches a kind until nobody listens.
-pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
+pub async fn watch(client: Client, kind: Kind, listener: Sender<Heard>) {
     let resource = kind.api_resource();
     let everywhere = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
@@ -82,7 +105,7 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<(Kind, Told)>) {
             }
         };
         tracing::trace!(%kind, object = ?name(&told), "told");
-        if listener.send((kind, told)).await.is_err() {
+        if listener.send(Heard::Kind(kind, told)).await.is_err() {
             return;
         }
     }

@@ -16,10 +16,15 @@ use super::error::{Category, WriteError};
 use super::execute::{self, Written};
 use super::inquire::Learned;
 use super::metrics::Metrics;
+use super::dispose::Disposed;
+use super::dispose::settle::Found;
 use super::patience::Lane;
+use super::scribe::{LedgerNews, Scribe};
 use crate::diff::{Action, Change, Urgency};
+use crate::ledger::{Entry, Phase};
 use crate::model::{Target, Unit};
 use crate::plan::Inquiry;
+use crate::record::{self, Draft};
 
 /// A round begins no more writes after this time: what it was planned from grows old.
 const ROUND_TIME: Duration = Duration::from_secs(1);
@@ -41,6 +46,19 @@ pub enum Report {
         /// What came of it.
         answer: Answer,
     },
+    /// How the ledger stands, when that is news.
+    Ledger(Box<LedgerNews>),
+    /// A run of disposal is over.
+    Disposed {
+        /// In which namespace.
+        namespace: String,
+        /// What became of it.
+        disposed: Box<Disposed>,
+    },
+    /// What was found of intents whose outcome nobody knew; none when the ledger could not be read.
+    Settled(Option<Vec<(Entry, Found)>>),
+    /// Why the clock is doubted, if it is.
+    Clock(Option<String>),
     /// An inquiry is over.
     Learned {
         /// What was asked.
@@ -69,10 +87,20 @@ pub enum Answer {
     },
 }
 
+/// A write, and what the ledger says of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The write.
+    pub change: Change,
+    /// What the ledger says.
+    pub drafts: Vec<Draft>,
+}
+
 /// What the tasks that write share.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
+    scribe: Scribe,
     metrics: Metrics,
     requests: Arc<Semaphore>,
     closing: Arc<Semaphore>,
@@ -88,9 +116,15 @@ fn side_by_side(a: Urgency, b: Urgency) -> bool {
 impl Writer {
     /// A writer that reports there.
     #[must_use]
-    pub fn new(client: Client, metrics: Metrics, reports: Sender<Report>) -> Self {
+    pub fn new(
+        client: Client,
+        scribe: Scribe,
+        metrics: Metrics,
+        reports: Sender<Report>,
+    ) -> Self {
         Self {
             client,
+            scribe,
             metrics,
             requests: Arc::new(Semaphore::new(REQUESTS)),
             closing: Arc::new(Semaphore::new(CLOSING_REQUESTS)),
@@ -99,10 +133,10 @@ impl Writer {
     }
 
     /// Writes a round: urgency by urgency, and within one side by side.
-    pub async fn round(self, unit: Unit, changes: Vec<Change>) {
+    pub async fn round(self, unit: Unit, changes: Vec<Recorded>) {
         let begun = clock::started();
-        for group in changes.chunk_by(|a, b| side_by_side(a.urgency, b.urgency)) {
-            let write = |change: Change| async {
+        for group in changes.chunk_by(|a, b| side_by_side(a.change.urgency, b.change.urgency)) {
+            let write = |change: Recorded| async {
                 // The semaphores are never closed.
                 let _permit = self.requests.acquire().await;
                 if begun.elapsed() < ROUND_TIME {
@@ -120,8 +154,8 @@ impl Writer {
     }
 
     /// Makes one write that waits for no other: the closing of a path, or a report.
-    pub async fn alone(self, unit: Unit, change: Change) {
-        let requests = match lane(&change) {
+    pub async fn alone(self, unit: Unit, change: Recorded) {
+        let requests = match lane(&change.change) {
             Lane::Closing => &self.closing,
             Lane::Rest => &self.requests,
         };
@@ -130,9 +164,10 @@ impl Writer {
         self.write(&unit, change).await;
     }
 
-    async fn write(&self, unit: &Unit, change: Change) {
+    async fn write(&self, unit: &Unit, recorded: Recorded) {
+        let Recorded { change, drafts } = recorded;
         let sent = clock::now();
-        let answer = match execute::write(&self.client, &change).await {
+        let answer = match self.recorded(&change, drafts).await {
             Ok(written) => {
                 self.metrics.wrote(&change, sent);
                 tell(&change);
@@ -150,6 +185,39 @@ impl Writer {
         };
         // Nobody listens only when the engine has stopped.
         let _ = self.reports.send(report).await;
+    }
+
+    /// What opens is written once its intent is durable; of the rest it is recorded that it was done.
+    async fn recorded(&self, change: &Change, drafts: Vec<Draft>) -> Result<Written, WriteError> {
+        if !record::waits(change) {
+            let written = execute::write(&self.client, change).await?;
+            let facts = drafts
+                .into_iter()
+                .map(|draft| self.scribe.entry(draft, Phase::Fact));
+            self.scribe.note(facts.collect());
+            return Ok(written);
+        }
+        let intents: Vec<Entry> = drafts
+            .into_iter()
+            .map(|draft| self.scribe.entry(draft, Phase::Intent))
+            .collect();
+        let committed = self.scribe.commit(intents.clone()).await;
+        committed.map_err(|source| WriteError::Unrecorded {
+            target: change.target.clone(),
+            source,
+        })?;
+        let result = execute::write(&self.client, change).await;
+        // An answer that was lost says nothing; the intent is settled by looking.
+        let (settled, what) = match &result {
+            Ok(_) => (true, "opened"),
+            Err(WriteError::Refused { .. }) => (true, "not opened: refused"),
+            Err(_) => (false, "not known"),
+        };
+        let outcomes = intents
+            .iter()
+            .map(|intent| self.scribe.outcome(intent, settled, what, ""));
+        self.scribe.note(outcomes.collect());
+        result
     }
 
     /// What has the name that was to be taken.

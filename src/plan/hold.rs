@@ -77,13 +77,15 @@ pub(super) fn of_hold(
     };
     let held = making.held();
     making.ready(held.as_ref());
-    let (ending, restored_at) = if hold.release.is_none() {
+    let (ending, restored_at, recorded) = if hold.release.is_none() {
         let enforced = making.enforced(standing);
         making.suspended(policies);
         making.sharing_suspended(policies);
-        (making.ending(enforced), None)
+        (making.ending(enforced), None, None)
     } else {
-        (hold.status.ending.clone(), making.released())
+        let recorded = making.recorded();
+        let ending = hold.status.ending.clone();
+        (ending, making.released(recorded), recorded)
     };
     making.review();
     let status = ProcessingHoldStatus {
@@ -94,6 +96,7 @@ pub(super) fn of_hold(
         held,
         ending,
         cannot_hold: making.cannot_hold(),
+        recorded,
         restored_at,
         conditions: making.conditions.done(),
     };

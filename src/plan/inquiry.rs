@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::model::ObjectKey;
+use crate::api::{PolicyReference, Propagation};
+use crate::model::{ObjectKey, ResourceKind};
 
 /// Something to find out or to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,65 @@ pub enum Inquiry {
         /// Its uid.
         uid: String,
     },
+    /// Record in the ledger that a hold was released.
+    Record {
+        /// The hold.
+        hold: ObjectKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// Read whether objects have completed.
+    Complete {
+        /// The namespace.
+        namespace: String,
+        /// Kind, key, uid and version of each.
+        objects: Vec<(ResourceKind, ObjectKey, String, String)>,
+    },
+    /// Dispose of objects.
+    Dispose(Run),
+}
+
+/// One run of disposal in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The namespace.
+    pub namespace: String,
+    /// The tenant that it is enrolled for.
+    pub tenant: String,
+    /// The written policy in force.
+    pub policy_version: Option<PolicyReference>,
+    /// What goes, in the order in which it was due.
+    pub candidates: Vec<Candidate>,
+}
+
+/// An object that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version, as it was decided about.
+    pub version: String,
+    /// The policy under which it goes.
+    pub policy: RuleRef,
+    /// Since when it may go.
+    pub due: Timestamp,
+    /// What becomes of objects that it owns.
+    pub propagation: Propagation,
+}
+
+/// A policy as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleRef {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Generation.
+    pub generation: i64,
 }
 
 impl Inquiry {
@@ -56,6 +116,15 @@ impl Inquiry {
             Self::Survey { namespace, .. } => ("survey", ObjectKey::new(namespace, "")),
             Self::End { hold, .. } => ("end", hold.clone()),
             Self::Nudge { hold, .. } => ("nudge", hold.clone()),
+            Self::Record { hold, .. } => ("record", hold.clone()),
+            Self::Complete { namespace, .. } => ("complete", ObjectKey::new(namespace, "")),
+            Self::Dispose(run) => Self::dispose_key(&run.namespace),
         }
+    }
+
+    /// The key of a run in this namespace.
+    #[must_use]
+    pub fn dispose_key(namespace: &str) -> (&'static str, ObjectKey) {
+        ("dispose", ObjectKey::new(namespace, ""))
     }
 }

@@ -1,7 +1,8 @@
 //! `plan(world, unit, now)`: what must exist, what the statuses say and why, and when the answer next changes.
 //!
 //! A plan leaves its executor no choices. Planning is idempotent, independent of the order in which the World was
-//! filled, and bounded by one unit: a namespace with its grants, one of these grants, or one cluster-scoped object.
+//! filled, and bounded by one unit: a namespace with its grants, one of these grants, what is kept and
+//! disposed of in it, or one cluster-scoped object.
 //!
 //! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
 
@@ -16,6 +17,7 @@ mod posture;
 mod proof;
 mod reason;
 mod restraint;
+mod retention;
 mod sharing;
 mod standing;
 mod status;
@@ -30,14 +32,15 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 
-use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus};
+use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus, GuardParametersSpec};
 use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
-pub use inquiry::Inquiry;
+pub use inquiry::{Candidate, Inquiry, RuleRef, Run};
 pub use path::{PathEnd, PathState};
 pub use proof::deviations;
 pub use reason::{EndCause, Obstacle, Refusal};
+pub use retention::{Fate, FateRule, Withheld, fate, preview};
 pub use restraint::{Cut, closing, cut};
 pub use sharing::decide;
 pub use standing::{Floor, Standing, standing};
@@ -51,6 +54,8 @@ pub struct Plan {
     pub unit: Unit,
     /// What must exist in a namespace. None for cluster-scoped units, and for a grant that is not there.
     pub namespace: Option<NamespacePlan>,
+    /// What guards must read of the namespace. None where the plan says nothing about it.
+    pub parameters: Option<ParametersPlan>,
     /// Statuses of the unit's objects, whether they changed or not.
     pub statuses: Vec<StatusPlan>,
     /// What must be asked or done that is no write.
@@ -119,6 +124,13 @@ pub struct PosturePlan {
     pub status: DataHandlingPostureStatus,
 }
 
+/// What guards must read of a namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParametersPlan {
+    /// The spec of its GuardParameters; none where there must be none.
+    pub spec: Option<GuardParametersSpec>,
+}
+
 /// The status that an object must have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusPlan {
@@ -151,6 +163,7 @@ pub fn plan(world: &World, unit: &Unit, now: Timestamp) -> Plan {
     match unit {
         Unit::Namespace(name) => plan_namespace(world, name, now),
         Unit::Grant(key) => plan_grant(world, key, now),
+        Unit::Retention(name) => retention::plan_retention(world, name, now),
         Unit::Processor(name) => plan_status(unit, status::of_processor(world, name, now)),
         Unit::Prohibition(name) => plan_status(unit, status::of_prohibition(world, name, now)),
         Unit::Baseline(name) => plan_status(unit, status::of_baseline(world, name, now)),
@@ -162,6 +175,7 @@ fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) ->
     Plan {
         unit: unit.clone(),
         namespace: None,
+        parameters: None,
         statuses: status.into_iter().collect(),
         inquiries: Vec::new(),
         next: next.flatten(),
@@ -247,6 +261,7 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     Plan {
         unit: Unit::Namespace(name.to_owned()),
         namespace: Some(namespace),
+        parameters: None,
         statuses,
         inquiries,
         next: next.instant(),
@@ -273,6 +288,7 @@ fn plan_grant(world: &World, key: &ObjectKey, now: Timestamp) -> Plan {
     Plan {
         unit,
         namespace: Some(namespace),
+        parameters: None,
         statuses,
         inquiries: Vec::new(),
         next: stand.next.instant(),

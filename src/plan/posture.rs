@@ -12,7 +12,7 @@ use super::{GrantPlan, PosturePlan, status};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_BASELINE, POSTURE_NAME};
 use crate::api::{
     BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, HoldInForce,
-    OpenPath,
+    LedgerHeadKept, OpenPath,
 };
 use crate::model::{Grant, Kind, ObjectKey, ObservedPolicy, PodProblem, Target, World, time};
 
@@ -62,6 +62,7 @@ pub(super) fn posture(
         finding_count: count(findings.len()),
         next_change_at: next.map(time::text),
         holds: holds(world, name),
+        ledger: ledger(world, name),
         open_paths: {
             open_paths.truncate(LISTED_PATHS);
             open_paths
@@ -73,6 +74,20 @@ pub(super) fn posture(
     };
     let status = posture_status(world, name, standing, floor, &spec, policies, now);
     Some(PosturePlan { spec, status })
+}
+
+/// The newest head that is known to cover this namespace's entries. An older process's stays until there are new ones.
+fn ledger(world: &World, name: &str) -> Option<LedgerHeadKept> {
+    let learned = world.head_of(name).map(|head| LedgerHeadKept {
+        origin: head.origin.clone(),
+        size: i64::try_from(head.size).unwrap_or(i64::MAX),
+        root: head.root.clone(),
+    });
+    let stored = || {
+        let key = ObjectKey::new(name, POSTURE_NAME);
+        world.posture(&key)?.spec.as_ref()?.ledger.clone()
+    };
+    learned.or_else(stored)
 }
 
 fn holds(world: &World, name: &str) -> Vec<HoldInForce> {

@@ -135,7 +135,7 @@ pub fn deviations(world: &World) -> Vec<String> {
     guard::expected().filter_map(deviation).collect()
 }
 
-fn in_words(deviations: &[String]) -> String {
+pub(super) fn in_words(deviations: &[String]) -> String {
     let more = deviations.len().saturating_sub(3);
     let listed = deviations
         .iter()

@@ -8,6 +8,7 @@ mod gates;
 mod hold;
 mod reach;
 mod report;
+mod retention;
 mod story;
 mod table;
 mod text;
@@ -22,6 +23,12 @@ pub use hold::{
 pub use reach::{Party, PodAt, Probe, Verdict, reach, reach_table};
 pub use report::{
     GrantReport, NamespaceReport, ObjectChange, PlanReport, Reason, Summary, VendorReport, report,
+};
+pub use retention::{
+    BoundaryReport, KeptBy, LimitLifted, NamespacePreview, NearRule, ObjectFate, ObjectPreview,
+    RetentionPreview, RetentionReport, RetentionRuleReport, RetentionStory, StoryRule,
+    limit_lifted, limit_lifted_text, retention, retention_preview, retention_preview_text,
+    retention_story, retention_story_text,
 };
 pub use story::{CandidateEnd, GateReport, PathReport, Story, story};
 pub use table::Table;

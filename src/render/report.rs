@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::REPORT_API_VERSION;
+use super::retention::{RetentionReport, retention};
 use crate::api::{DataCategory, Direction, Finding, Purpose};
 use crate::diff::{Action, Change};
 use crate::model::{Grant, Kind, Target, Unit, World};
@@ -55,6 +56,9 @@ pub struct NamespaceReport {
     /// What reaches further than the rules allow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// What is kept and disposed of, where anything is said about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionReport>,
     /// Objects that would be written, statuses aside.
     pub changes: Vec<ObjectChange>,
     /// The next instant at which something changes by time alone.
@@ -185,15 +189,21 @@ pub fn report(converged: &Converged, now: Timestamp) -> PlanReport {
     }
     // A grant in a namespace that is not among the files is closed, and must not be passed over in silence.
     let holders = world.grants().map(|grant| grant.meta.key.namespace.clone());
-    let names: std::collections::BTreeSet<String> =
-        world.namespaces().keys().cloned().chain(holders).collect();
+    let retained = world.retained_namespaces().cloned();
+    let names: std::collections::BTreeSet<String> = world
+        .namespaces()
+        .keys()
+        .cloned()
+        .chain(holders)
+        .chain(retained)
+        .collect();
     let mut next = None;
     let mut namespaces = Vec::new();
     for name in names {
         let planned = plan(world, &Unit::Namespace(name.clone()), now);
         next = earliest(next, planned.next);
         let changes = objects.remove(&name).unwrap_or_default();
-        let Some(namespace) = namespace(world, name, &planned, changes) else {
+        let Some(namespace) = namespace(world, name, &planned, changes, now) else {
             continue;
         };
         for grant in &namespace.grants {
@@ -207,6 +217,7 @@ pub fn report(converged: &Converged, now: Timestamp) -> PlanReport {
         }
         if namespace.tenant.is_some()
             || !namespace.grants.is_empty()
+            || namespace.retention.is_some()
             || !namespace.changes.is_empty()
         {
             namespaces.push(namespace);
@@ -238,6 +249,7 @@ fn namespace(
     name: String,
     planned: &Plan,
     changes: Vec<ObjectChange>,
+    now: Timestamp,
 ) -> Option<NamespaceReport> {
     let namespace = planned.namespace.as_ref()?;
     let (standing, baseline, baseline_problem) = standing_words(&namespace.standing);
@@ -255,6 +267,7 @@ fn namespace(
             .as_ref()
             .map(|posture| posture.spec.findings.clone())
             .unwrap_or_default(),
+        retention: retention(world, &name, now),
         changes,
         next_change_at: planned.next,
         name,

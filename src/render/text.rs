@@ -4,6 +4,7 @@ use anstyle::Style;
 use jiff::Timestamp;
 
 use super::report::{GrantReport, NamespaceReport, PlanReport, Summary};
+use super::retention::{policy_lines, retention_summary};
 use super::story::{GateReport, Story};
 use super::table::{Table, bad, bold, faint, good, plain, styled, waiting};
 
@@ -46,6 +47,9 @@ pub fn plan_text(report: &PlanReport) -> String {
             distance(report.at, next)
         ));
     }
+    let retained = report.namespaces.iter();
+    let retained = retained.filter_map(|namespace| namespace.retention.as_ref());
+    lines.extend(retention_summary(retained));
     lines.push(summary(&report.summary));
     finish(&lines)
 }
@@ -54,7 +58,11 @@ fn namespace_lines(lines: &mut Vec<String>, namespace: &NamespaceReport, now: Ti
     lines.push(format!(
         "{}: {}",
         styled(&format!("Namespace {}", namespace.name), bold()),
-        standing(namespace)
+        standing_text(
+            namespace.standing,
+            namespace.tenant.as_deref(),
+            namespace.baseline.as_deref()
+        )
     ));
     if let Some(problem) = &namespace.baseline_problem {
         lines.push(styled(&format!("  baseline: {problem}"), bad()));
@@ -84,6 +92,9 @@ fn namespace_lines(lines: &mut Vec<String>, namespace: &NamespaceReport, now: Ti
             ));
         }
     }
+    if let Some(retention) = &namespace.retention {
+        policy_lines(lines, retention);
+    }
     if !namespace.changes.is_empty() {
         lines.push("  Objects:".to_owned());
         for change in &namespace.changes {
@@ -105,10 +116,15 @@ fn namespace_lines(lines: &mut Vec<String>, namespace: &NamespaceReport, now: Ti
     }
 }
 
-fn standing(namespace: &NamespaceReport) -> String {
-    let tenant = namespace.tenant.as_deref().unwrap_or("nobody");
-    let baseline = namespace.baseline.as_deref().unwrap_or("none");
-    match namespace.standing {
+/// How a namespace stands.
+pub(super) fn standing_text(
+    standing: &str,
+    tenant: Option<&str>,
+    baseline: Option<&str>,
+) -> String {
+    let tenant = tenant.unwrap_or("nobody");
+    let baseline = baseline.unwrap_or("none");
+    match standing {
         "InForce" => format!("in force for tenant {tenant}, on baseline {baseline}"),
         "Observing" => format!(
             "only observing for tenant {tenant}, on baseline {baseline}: nothing is refused or cut"
@@ -279,7 +295,7 @@ pub(super) fn distance(now: Timestamp, then: Timestamp) -> String {
     }
 }
 
-fn finish(lines: &[String]) -> String {
+pub(super) fn finish(lines: &[String]) -> String {
     let mut text = lines.join("\n");
     text.push('\n');
     text

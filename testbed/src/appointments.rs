@@ -40,8 +40,8 @@ impl Cluster {
         self.identity(user).await
     }
 
-    /// The officer: reads the API kinds, writes prohibitions and holds, decides about holds, and has the verbs `revoke` and
-    /// `release` for every tenant.
+    /// The officer: reads the API kinds, writes prohibitions and holds, decides about holds and about the limits of
+    /// disposals, and has the verbs `revoke`, `release` and `approve` for every tenant.
     ///
     /// # Errors
     /// When the appointment cannot be made.
@@ -50,10 +50,12 @@ impl Cluster {
         let rules = json!([
             { "apiGroups": [names::GROUP], "resources": ["sharingprohibitions", "processingholds", "processingholds/status"],
               "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"] },
+            { "apiGroups": [names::GROUP], "resources": ["retentionpolicies/status"], "verbs": ["get", "update", "patch"] },
             { "apiGroups": [names::GROUP], "resources": ["*"], "verbs": ["get", "list", "watch"] },
             { "apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"] },
         ]);
         self.give(user, &format!("{user}-kinds"), &rules).await?;
+        self.appoint(user, names::VERB_APPROVE, &[]).await?;
         self.appoint(user, names::VERB_REVOKE, &[]).await?;
         self.appoint(user, names::VERB_RELEASE, &[]).await?;
         self.identity(user).await

@@ -37,6 +37,7 @@ pub mod certificates;
 pub mod chart;
 pub mod cluster;
 pub mod coverage;
+pub mod disk;
 pub mod history;
 pub mod identity;
 pub mod judge;

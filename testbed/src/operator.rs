@@ -39,6 +39,7 @@ pub struct OperatorOptions {
 pub struct Operator {
     binary: PathBuf,
     kubeconfig: PathBuf,
+    ledger: PathBuf,
     port: u16,
     options: OperatorOptions,
     log: PathBuf,
@@ -121,10 +122,13 @@ impl Operator {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = cluster.folder().join(format!("covenant-{number}.log"));
         let port = ports::free()?;
-        let process = launch(binary, kubeconfig, port, &options, &log)?;
+        // One ledger a cluster, over all operators that it ever has.
+        let ledger = cluster.folder().join("ledger");
+        let process = launch(binary, kubeconfig, &ledger, port, &options, &log)?;
         Ok(Self {
             binary: binary.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
+            ledger,
             port,
             options,
             log,
@@ -262,11 +266,18 @@ impl Operator {
         self.process = launch(
             &self.binary,
             &self.kubeconfig,
+            &self.ledger,
             self.port,
             &self.options,
             &self.log,
         )?;
         Ok(())
+    }
+
+    /// The directory of its ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Path {
+        &self.ledger
     }
 
     /// The file with everything that it logged, over all its starts.
@@ -285,6 +296,7 @@ impl Operator {
 fn launch(
     binary: &Path,
     kubeconfig: &Path,
+    ledger: &Path,
     port: u16,
     options: &OperatorOptions,
     log: &Path,
@@ -295,6 +307,8 @@ fn launch(
         kubeconfig.display().to_string(),
         "--listen".to_owned(),
         format!("127.0.0.1:{port}"),
+        "--ledger".to_owned(),
+        ledger.display().to_string(),
     ];
     arguments.extend(options.arguments.iter().cloned());
     Process::start_with("covenant", binary, &arguments, &options.environment, log)

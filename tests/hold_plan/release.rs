@@ -2,7 +2,7 @@
 
 use covenant::diff::diff;
 use covenant::model::{Kind, ObjectKey, Target, Unit, World, WriteFailure};
-use covenant::plan::plan;
+use covenant::plan::{Inquiry, plan};
 use serde_json::{Value, json};
 
 use super::support::{self, apply};
@@ -31,6 +31,10 @@ fn volume(policy: &str, held: bool) -> Value {
     volume
 }
 
+fn keeps() -> ObjectKey {
+    ObjectKey::new(NAMESPACE, "keeps")
+}
+
 fn refused(world: &mut World) {
     let target = Target::new(Kind::Volume, ObjectKey::cluster("pv"));
     let failure = WriteFailure {
@@ -49,7 +53,8 @@ fn restored(world: &World) -> (String, String) {
 #[test]
 fn nothing_is_restored_before_its_volumes_are_given_back() {
     let mut world = held_by(&[&released(None)]);
-    world.learn_nudged(&ObjectKey::new(NAMESPACE, "keeps"), "hold-acme-prod-keeps");
+    world.learn_nudged(&keeps(), "hold-acme-prod-keeps");
+    world.learn_release(&keeps(), "hold-acme-prod-keeps", 7);
     apply(&mut world, &volume("Retain", true));
     assert_eq!(restored(&world).0, "VolumesHeld");
     refused(&mut world);
@@ -57,6 +62,35 @@ fn nothing_is_restored_before_its_volumes_are_given_back() {
     assert_eq!(reason, "VolumesHeld");
     assert!(message.contains("pv: somebody said no"), "{message}");
     apply(&mut world, &volume("Delete", false));
+    assert_eq!(restored(&world).0, "GraceOver");
+}
+
+#[test]
+fn a_release_restores_nothing_before_it_is_in_the_ledger() {
+    let mut world = held_by(&[&released(None)]);
+    world.learn_nudged(&keeps(), "hold-acme-prod-keeps");
+    assert_eq!(restored(&world).0, "NotRecorded");
+    let asked = plan(&world, &unit(), later(1)).inquiries;
+    let recorded = Inquiry::Record {
+        hold: keeps(),
+        uid: "hold-acme-prod-keeps".to_owned(),
+    };
+    assert!(asked.contains(&recorded), "{asked:?}");
+    world.learn_release(&keeps(), "another hold of this name", 3);
+    assert_eq!(restored(&world).0, "NotRecorded");
+    world.learn_release(&keeps(), "hold-acme-prod-keeps", 7);
+    assert_eq!(restored(&world).0, "GraceOver");
+    let held = status(&plan(&world, &unit(), later(1)), "keeps");
+    assert_eq!(held["recorded"], 7);
+    assert!(!plan(&world, &unit(), later(1)).inquiries.contains(&recorded));
+}
+
+#[test]
+fn a_release_that_the_status_remembers_is_not_recorded_again() {
+    let mut hold = released(None);
+    hold["status"]["recorded"] = json!(7);
+    let mut world = held_by(&[&hold]);
+    world.learn_nudged(&keeps(), "hold-acme-prod-keeps");
     assert_eq!(restored(&world).0, "GraceOver");
 }
 
@@ -100,7 +134,7 @@ fn a_grace_that_cannot_be_read_is_the_longest_one() {
         (Some("P"), "2126-11-24T12:00:00Z"),
     ] {
         let mut world = held_by(&[&released(after)]);
-        world.learn_nudged(&ObjectKey::new(NAMESPACE, "keeps"), "hold-acme-prod-keeps");
+        world.learn_nudged(&keeps(), "hold-acme-prod-keeps");
         let held = status(&plan(&world, &unit(), now()), "keeps");
         assert_eq!(held["restoredAt"], expected, "{after:?}");
     }

@@ -65,6 +65,7 @@ impl World {
         let before = old.map(|hold| hold.effects);
         let moved = before.as_ref() != new.map(|hold| &hold.effects);
         dirty.namespace(&key.namespace);
+        self.mark_retention(&mut dirty, &key.namespace);
         if moved {
             self.mark_neighbours(&mut dirty, &key.namespace);
             for grant in self.grants_in(&key.namespace) {
@@ -76,6 +77,7 @@ impl World {
             learned.proofs.remove(&uid);
             learned.ended.remove(&uid);
             learned.nudged.remove(&uid);
+            self.forget_release(&uid);
         }
         if !self.restraints.holds.contains_key(&key.namespace) {
             self.restraints.learned.surveys.remove(&key.namespace);
@@ -124,6 +126,7 @@ impl World {
         let mut dirty = Dirty::default();
         if old != new {
             dirty.namespaces(self.restraints.holds.keys());
+            self.mark_minimums(&mut dirty);
         }
         dirty
     }

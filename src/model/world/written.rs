@@ -61,11 +61,23 @@ impl World {
                     None => Dirty::default(),
                 }
             }
+            Kind::RetentionPolicy => {
+                let taken = self.retention_policy(key).cloned().map(|mut policy| {
+                    policy.status = serde_json::from_value(status).unwrap_or_default();
+                    policy.status.decisions = Vec::new();
+                    policy
+                });
+                match taken {
+                    Some(policy) => self.set_retention_policy(key, Some(policy)),
+                    None => Dirty::default(),
+                }
+            }
             Kind::Posture => match with_status!(self.posture(key)) {
                 Some(object) => self.set_posture(key, Some(object)),
                 None => Dirty::default(),
             },
             Kind::Namespace
+            | Kind::GuardParameters
             | Kind::NetworkPolicy
             | Kind::Job
             | Kind::Pod

@@ -8,7 +8,7 @@ use crate::model::time;
 use crate::plan::inquiry::Inquiry;
 
 impl Making<'_> {
-    pub(super) fn released(&mut self) -> Option<WhenText> {
+    pub(super) fn released(&mut self, recorded: Option<i64>) -> Option<WhenText> {
         let release = self.hold.release.as_ref()?;
         let message = format!("released by {}: {}", release.by, release.reason);
         let since = self
@@ -43,6 +43,10 @@ impl Making<'_> {
             let message = "the controllers of the workloads are being told";
             self.conditions
                 .set("Restored", "False", "Restoring", message);
+        } else if recorded.is_none() {
+            let message = "its release is being recorded in the ledger; until it is there, this object is the only record";
+            self.conditions
+                .set("Restored", "False", "NotRecorded", message);
         } else if let Some(message) = self.volumes_not_given_back() {
             self.conditions
                 .set("Restored", "False", "VolumesHeld", &message);
@@ -52,6 +56,21 @@ impl Making<'_> {
             self.turn("Restored", "True", "GraceOver", message, "HoldRestored");
         }
         Some(time::text(at))
+    }
+
+    /// Index of the release's entry in the ledger. What no status remembers is recorded once more: twice is better than never.
+    pub(super) fn recorded(&mut self) -> Option<i64> {
+        let meta = &self.hold.meta;
+        let learned = self.world.recorded_release(&meta.uid);
+        let learned = learned.and_then(|index| i64::try_from(index).ok());
+        let known = self.hold.status.recorded.or(learned);
+        if known.is_none() {
+            self.inquiries.push(Inquiry::Record {
+                hold: meta.key.clone(),
+                uid: meta.uid.clone(),
+            });
+        }
+        known
     }
 
     /// A record that goes before its volumes were given back would leave them held for good.

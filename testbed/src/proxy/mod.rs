@@ -1,7 +1,7 @@
 //! A proxy between the operator and the API server: it writes down every request, and puts faults in their way.
 //!
-//! May not: buffer a watch, retry, or change what it passes on. It listens on loopback in plain http, so a client
-//! behind it must be one that has a bearer token.
+//! May not: buffer a watch, retry, or change what it passes on, but for the date of an answer when a rule says so. It
+//! listens on loopback in plain http, so a client behind it must be one that has a bearer token.
 
 mod journal;
 mod rules;

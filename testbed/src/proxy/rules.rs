@@ -38,6 +38,8 @@ pub enum Fault {
     LoseAnswer,
     /// Cuts the connection without asking the API server.
     LoseRequest,
+    /// Dates the answer so many seconds later than the API server did, or earlier.
+    Misdate(i64),
 }
 
 impl Fault {
@@ -83,6 +85,7 @@ impl Fault {
             Self::Delay(_) => "delayed",
             Self::LoseAnswer => "answer lost",
             Self::LoseRequest => "request lost",
+            Self::Misdate(_) => "answer misdated",
         }
     }
 }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use http::header::HeaderValue;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::fmt::rfc2822;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -70,7 +73,7 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer,
                 shared.note(&seen, |entry| entry.status = Some(*status));
                 return refusal(*status, *retry_after);
             }
-            Fault::Switch(..) | Fault::LoseAnswer => {}
+            Fault::Switch(..) | Fault::LoseAnswer | Fault::Misdate(_) => {}
         }
     }
 
@@ -93,6 +96,11 @@ async fn pass(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer,
     if let Some(headers) = response.headers_mut() {
         *headers = passed_on(&head.headers);
         headers.remove(header::CONTENT_LENGTH);
+        for fault in &faults {
+            if let Fault::Misdate(seconds) = fault {
+                misdate(headers, *seconds);
+            }
+        }
     }
     if streams && status.is_success() {
         shared.note(&seen, |entry| entry.status = Some(status.as_u16()));
@@ -206,6 +214,19 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
         kept.remove(name);
     }
     kept
+}
+
+/// The date of an answer as a server says it whose clock is so many seconds ahead.
+fn misdate(headers: &mut HeaderMap, seconds: i64) {
+    let dated = headers.get(header::DATE).and_then(|text| {
+        let zoned = rfc2822::parse(text.to_str().ok()?).ok()?;
+        let shown = zoned.timestamp().checked_add(SignedDuration::from_secs(seconds)).ok()?;
+        let text = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shown).ok()?;
+        HeaderValue::from_str(&text).ok()
+    });
+    if let Some(dated) = dated {
+        headers.insert(header::DATE, dated);
+    }
 }
 
 fn path_and_query(seen: &Seen) -> String {

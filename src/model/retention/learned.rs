@@ -1,0 +1,90 @@
+//! What the operator learned about disposal by doing it, and about what disposal rests on.
+//!
+//! May not: be stored. What a restart forgets is told again, or counts as the stricter case.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{ResourceKind, RetentionPolicy};
+use crate::model::{ObjectKey, time};
+
+/// What one run of disposal came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunResult {
+    /// The namespace.
+    pub namespace: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// By uid of the policy.
+    pub policies: BTreeMap<String, PolicyRun>,
+    /// What the API server would not let go.
+    pub refused: Vec<RefusedItem>,
+}
+
+/// What one run came to for one policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyRun {
+    /// Objects whose deletion was accepted.
+    pub disposed: i64,
+    /// Indices of its first and last entry in the ledger.
+    pub ledger: Option<(u64, u64)>,
+}
+
+/// An object that the API server would not let go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedItem {
+    /// Its kind.
+    pub kind: ResourceKind,
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+    /// Short name of the kind of failure.
+    pub category: String,
+    /// What the API server said.
+    pub message: String,
+    /// It is not tried again before then.
+    pub until: Timestamp,
+}
+
+/// How the ledger stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerState {
+    /// Its newest signed head.
+    pub head: Option<LedgerHead>,
+    /// Why nothing can be written to it, if so.
+    pub problem: Option<String>,
+}
+
+/// A signed head of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerHead {
+    /// Whose ledger it is.
+    pub origin: String,
+    /// How many entries it has.
+    pub size: u64,
+    /// Its root hash.
+    pub root: String,
+}
+
+impl PolicyRun {
+    /// Whether the stored status of the policy does not contain it: it is later than the last run there, or further on in
+    /// the ledger.
+    #[must_use]
+    pub fn is_beyond(&self, at: Timestamp, policy: &RetentionPolicy) -> bool {
+        let Some((_, to)) = self.ledger.filter(|_| self.disposed > 0) else {
+            return false;
+        };
+        let Some(stored) = &policy.status.disposed else {
+            return true;
+        };
+        let last = stored.last_run_at.as_ref();
+        let last = last.and_then(|text| time::beginning(text).ok());
+        let further = stored
+            .ledger
+            .as_ref()
+            .is_none_or(|range| i64::try_from(to).unwrap_or(i64::MAX) > range.to);
+        further || last.is_none_or(|last| at > last)
+    }
+}

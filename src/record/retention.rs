@@ -1,0 +1,97 @@
+//! Retention: a run that was stopped by its limit or let go on, boundaries that moved, and each disposal.
+
+use serde_json::{Value, json};
+
+use super::{Draft, condition, subject};
+use crate::diff::Change;
+use crate::ledger::{Cause, EntryKind, PolicyVersion, Subject};
+use crate::model::{Kind, World};
+use crate::plan::{Candidate, Run};
+
+/// What a policy's new status says that the stored one did not.
+pub(super) fn transitions(world: &World, change: &Change, body: &Value) -> Vec<Draft> {
+    let (Some(policy), Some(status)) =
+        (world.retention_policy(&change.target.key), body.get("status"))
+    else {
+        return Vec::new();
+    };
+    let before = policy
+        .status
+        .conditions
+        .iter()
+        .find(|found| found.type_ == "LimitExceeded")
+        .map(|found| found.status.as_str());
+    let now = condition(status, "LimitExceeded").map(|(status, _)| status);
+    let draft = |kind: EntryKind| {
+        Draft::new(world, kind, subject(Kind::RetentionPolicy, &policy.meta))
+            .because(super::cause(Kind::RetentionPolicy, &policy.meta))
+    };
+    let stopped = |status: Option<&str>| status == Some("True");
+    let lifted = policy
+        .decisions
+        .iter()
+        .rev()
+        .find(|decision| decision.generation == policy.meta.generation);
+    match (stopped(before), stopped(now), lifted) {
+        (false, true, _) => {
+            let due = status.pointer("/due/now").cloned().unwrap_or_default();
+            vec![draft(EntryKind::DisposalStopped).with("due", due)]
+        }
+        (true, false, Some(decision)) => {
+            let mut approved =
+                draft(EntryKind::DisposalApproved).with("untilTotal", decision.until_total);
+            approved.person = Some(decision.by.clone());
+            vec![approved]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What the guards let go from now on.
+pub(super) fn boundaries(world: &World, change: &Change, body: &Value) -> Option<Draft> {
+    let rules = body.pointer("/spec/retention")?.as_array()?;
+    let moved: Vec<Value> = rules
+        .iter()
+        .map(|rule| {
+            json!({
+                "rule": rule.get("rule"),
+                "kind": rule.get("kind"),
+                "startedBefore": rule.get("startedBefore"),
+            })
+        })
+        .collect();
+    let namespace = world.namespace(&change.target.key.namespace)?;
+    let mut about = subject(Kind::Namespace, &namespace.meta);
+    about.namespace = Some(change.target.key.namespace.clone());
+    Some(Draft::new(world, EntryKind::BoundaryAdvanced, about).with("rules", moved))
+}
+
+/// The receipt of one object, before it goes.
+#[must_use]
+pub fn disposal(run: &Run, candidate: &Candidate, digest: &str) -> Draft {
+    Draft {
+        kind: EntryKind::Disposal,
+        subject: Subject {
+            api_version: candidate.kind.api_version(),
+            kind: candidate.kind.kind.clone(),
+            namespace: Some(run.namespace.clone()),
+            uid: candidate.uid.clone(),
+        },
+        tenant: Some(run.tenant.clone()),
+        cause: Some(Cause {
+            kind: Kind::RetentionPolicy.as_str().to_owned(),
+            name: candidate.policy.name.clone(),
+            uid: candidate.policy.uid.clone(),
+            generation: candidate.policy.generation,
+        }),
+        person: None,
+        policy: run.policy_version.as_ref().map(|policy| PolicyVersion {
+            document: policy.document.clone(),
+            version: policy.version.clone(),
+        }),
+        detail: serde_json::Map::new(),
+    }
+    .with("resourceVersion", candidate.version.as_str())
+    .with("due", candidate.due.to_string())
+    .with("sha256", digest)
+}
