@@ -52,9 +52,10 @@ bench: ## Measure calls, revisions, times and memory against raw clients, interl
 	@cargo build --release --locked --bin covenant
 	@cargo run --release --locked -p testbed --bin bench -- --covenant "$${CARGO_TARGET_DIR:-target}/release/covenant" $(BENCH_FLAGS)
 
-soak: ## A million deletes under a hold, with the operator alive, dead and dying, and every weakening of a guard on a cluster
+soak: ## A million deletes under a hold, ten thousand holds in the midst of a disposal, and every weakening of a guard on a cluster
 	@tools/build 1.36 etcd helm cyclonus
-	COVENANT_SOAK=$${COVENANT_SOAK:-1000000} cargo test --release --locked --test soak -- --nocapture
+	COVENANT_SOAK=$${COVENANT_SOAK:-1000000} COVENANT_SOAK_RETENTION=$${COVENANT_SOAK_RETENTION:-10000} \
+		cargo test --release --locked --test soak -- --nocapture
 	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test hold_stories weakening -- --nocapture
 
 mutants: ## Break the decision on purpose, and see every break caught

@@ -11,6 +11,8 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "retention_guards/chart.rs"]
+mod chart;
 #[path = "retention_guards/controllers.rs"]
 mod controllers;
 #[path = "retention_guards/decisions.rs"]

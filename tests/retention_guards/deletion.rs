@@ -101,7 +101,7 @@ async fn what_a_minimum_selects_nobody_deletes_in_any_way_until_it_is_over() {
     let words = [
         "ConfigMap kept/kept is kept by RetentionPolicy books for at least P1Y from creation",
         "admin may not DELETE it",
-        "Over it is for what began by 2020-01-01T00:00:00Z",
+        "That is over for what began by 2020-01-01T00:00:00Z",
         "kubectl covenant retention explain ConfigMap/kept -n kept",
     ];
     refused(&admin, CONFIG_MAP.delete(namespace, "kept"), &words).await;

@@ -129,6 +129,37 @@ async fn a_label_by_which_something_is_kept_stays_until_that_is_over_or_who_admi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_label_whose_value_is_empty_stays_as_well() {
+    let stage = stage().await;
+    let (admin, namespace) = (stage.admin(), "empty-label");
+    stage.enrolled(namespace).await;
+    for name in ["kept", "unread"] {
+        let mut object = CONFIG_MAP.object(namespace, name);
+        object["metadata"]["labels"] = json!({ name: "" });
+        passes(&admin, CONFIG_MAP.create(namespace, object)).await;
+    }
+    let mut rule = rule("books", &CONFIG_MAP);
+    rule["matchLabels"] = json!({ "kept": "" });
+    stage.keeps(namespace, vec![rule]).await;
+    let select =
+        json!([{ "apiVersion": "v1", "kind": "ConfigMap", "matchLabels": { "unread": "" } }]);
+    let names = ["unread"];
+    stage.selects(namespace, "unread", select, &names).await;
+    for (name, policy) in [("kept", "books"), ("unread", "unread")] {
+        for value in [Value::Null, json!("x")] {
+            let labels = json!({ "metadata": { "labels": { name: value } } });
+            kept(
+                &admin,
+                CONFIG_MAP.merge(namespace, name, labels),
+                namespace,
+                policy,
+            )
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_finalizer_of_what_is_terminating_stays_until_that_is_over() {
     let stage = stage().await;
     let (admin, namespace) = (stage.admin(), "finalizers");

@@ -121,7 +121,7 @@ async fn a_minimum_is_shortened_or_taken_away_only_by_who_administers_the_tenant
         let note = json!({ "metadata": { "labels": { "a": "b" } } });
         passes(who, POLICY.merge(namespace, "books", note)).await;
     }
-    // One who administers another tenant, and one who does by a wildcard.
+    // One who administers another tenant.
     stage
         .cluster
         .bind_cluster_role("globex-steward", "edit")
