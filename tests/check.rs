@@ -37,7 +37,7 @@ fn manifests(story: &str) -> Manifests {
 }
 
 fn converged(story: &str) -> World {
-    simulate::converge(manifests(story).world(), now())
+    simulate::converge(manifests(story).world(now()).0, now())
         .unwrap()
         .world
 }
@@ -84,7 +84,7 @@ fn every_plan_on_the_way_of_every_example_passes() {
             continue;
         }
         let name = story.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut world = manifests(&name).world();
+        let mut world = manifests(&name).world(now()).0;
         for instant in std::fs::read_to_string(story.join("at.txt"))
             .unwrap()
             .lines()
@@ -124,7 +124,7 @@ fn a_path_with_two_owners_or_none_is_caught() {
 #[test]
 fn a_path_whose_timer_was_not_read_back_as_running_is_caught() {
     let (world, plan) = open_path();
-    let fresh = manifests("vendor-push").world();
+    let fresh = manifests("vendor-push").world(now()).0;
     let rules: Vec<Rule> = check(&plan, &fresh, now())
         .iter()
         .map(|violation| violation.rule)
@@ -245,7 +245,7 @@ fn a_path_under_a_name_that_is_taken_is_caught() {
 #[test]
 fn a_status_or_posture_that_claims_what_was_not_read_back_is_caught() {
     let (_, plan) = open_path();
-    let fresh = manifests("vendor-push").world();
+    let fresh = manifests("vendor-push").world(now()).0;
     caught(Rule::OpenNeedsReadBack, &plan, &fresh, now());
     caught(Rule::EnforcedNeedsReadBack, &plan, &fresh, now());
 }

@@ -14,6 +14,7 @@ pub mod files;
 pub mod guards;
 #[cfg(feature = "operator")]
 pub mod hold;
+pub mod ledger;
 #[cfg(feature = "operator")]
 pub mod live;
 pub mod plan;
@@ -53,6 +54,8 @@ enum Command {
     Hold(hold::HoldArguments),
     /// Preview and explain what is kept and disposed of, and lift the limit of a disposal
     Retention(retention::RetentionArguments),
+    /// Read and verify the ledger of what was done, offline
+    Ledger(ledger::LedgerArguments),
     /// In an emergency: a kubeconfig with the authority of Covenant's officers, which ends by itself
     #[cfg(feature = "operator")]
     BreakGlass(break_glass::BreakGlassArguments),
@@ -74,6 +77,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "operator")]
         Command::Hold(arguments) => hold::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Retention(arguments) => retention::run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Ledger(arguments) => ledger::run(arguments),
         #[cfg(feature = "operator")]
         Command::BreakGlass(arguments) => break_glass::run(arguments).map(|()| ExitCode::SUCCESS),
     };

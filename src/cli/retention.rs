@@ -9,7 +9,6 @@ mod lift;
 mod live;
 mod preview;
 
-use anyhow::bail;
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -163,6 +162,7 @@ struct Read {
 
 impl Place {
     /// Whether manifests are named.
+    #[cfg(feature = "operator")]
     fn is_offline(&self) -> bool {
         !self.sources.filenames.is_empty()
     }
@@ -171,7 +171,9 @@ impl Place {
     fn read_files(&self, now: Timestamp) -> anyhow::Result<Read> {
         #[cfg(feature = "operator")]
         if self.connection.is_named() {
-            bail!("name manifests with -f, or a cluster with --kubeconfig or --context; not both");
+            anyhow::bail!(
+                "name manifests with -f, or a cluster with --kubeconfig or --context; not both"
+            );
         }
         let plan::Opened {
             world,

@@ -3,7 +3,7 @@
 //!
 //! May not: write, or count what may not be read as nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 
 use kube::api::{Api, ListParams};
@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 
 use super::explain::Named;
 use super::{Read, RetentionError, connect, policies};
-use crate::api::names::{BASELINE_DEFAULT, GROUP, LABEL_BASELINE, VERSION};
+use crate::api::names::{BASELINE_DEFAULT, LABEL_BASELINE, LABEL_TENANT};
 use crate::api::{GuardParametersSpec, RetentionStart};
 use crate::cli::files::items::{self, completed};
 use crate::model::{Kind, KindState, LedgerState, ObjectKey, ResourceKind, Settings, World};
 
+/// How guards name the minimums of a baseline.
+const OF_BASELINE: &str = "TenantBaseline ";
 /// Objects asked for at once.
 const PAGE: u32 = 500;
 
@@ -106,20 +108,14 @@ impl<'a> Reading<'a> {
         let mut notes = Vec::new();
         let namespaces =
             Api::<DynamicObject>::all_with(client.clone(), &Kind::Namespace.api_resource());
-        let mut baseline = BASELINE_DEFAULT.to_owned();
-        match namespaces.get(&namespace).await {
-            Ok(object) => {
-                let labels = object.metadata.labels.as_ref();
-                if let Some(named) = labels.and_then(|labels| labels.get(LABEL_BASELINE)) {
-                    baseline.clone_from(named);
-                }
-                world.apply(Kind::Namespace, object);
-            }
+        let found = match namespaces.get(&namespace).await {
+            Ok(object) => Some(object),
             Err(Error::Api(status)) if status.code == 404 => {
                 anyhow::bail!("there is no namespace {namespace}; name another with -n");
             }
+            Err(Error::Api(status)) if status.code == 403 => None,
             Err(error) => return Err(refused(client, "the namespace", &namespace, error).await),
-        }
+        };
         for (kind, what) in [
             (Kind::RetentionPolicy, "RetentionPolicies"),
             (Kind::Hold, "ProcessingHolds"),
@@ -134,6 +130,16 @@ impl<'a> Reading<'a> {
                 Err(error) => return Err(refused(client, what, &namespace, error).await),
             }
         }
+        let found = found.unwrap_or_else(|| {
+            notes.push(format!(
+                "you may not read namespace {namespace} itself: it counts as enrolled and in force, of a tenant that is not known"
+            ));
+            unread(&world, &namespace)
+        });
+        let labels = found.metadata.labels.as_ref();
+        let named = labels.and_then(|labels| labels.get(LABEL_BASELINE));
+        let baseline = named.map_or(BASELINE_DEFAULT, String::as_str).to_owned();
+        world.apply(Kind::Namespace, found);
         let baselines =
             Api::<DynamicObject>::all_with(client.clone(), &Kind::Baseline.api_resource());
         match baselines.get(&baseline).await {
@@ -188,7 +194,7 @@ impl<'a> Reading<'a> {
             };
             if let Some(why) = why {
                 self.notes.push(format!(
-                    "{kind} could not be read ({why}): its objects are not known, which does not mean that there are none"
+                    "{kind} could not be read ({why}): its objects are not known, which does not mean that there are none, and counts of its policies are the operator's"
                 ));
             }
             self.world.tell_kind(&kind, state);
@@ -292,6 +298,22 @@ fn doubts(world: &mut World, namespace: &str) {
     }
 }
 
+/// A namespace that may not be read: in force, on the baseline whose minimums guards read there.
+fn unread(world: &World, namespace: &str) -> DynamicObject {
+    let mut object = DynamicObject::new(namespace, &Kind::Namespace.api_resource());
+    let mut labels = BTreeMap::from([(LABEL_TENANT.to_owned(), "unknown".to_owned())]);
+    let stored = world
+        .parameters(namespace)
+        .and_then(|stored| stored.spec.as_ref());
+    let rules = stored.into_iter().flat_map(|spec| &spec.retention);
+    let mut baselines = rules.filter_map(|rule| rule.rule.strip_prefix(OF_BASELINE));
+    if let Some(name) = baselines.next() {
+        labels.insert(LABEL_BASELINE.to_owned(), name.to_owned());
+    }
+    object.metadata.labels = Some(labels);
+    object
+}
+
 /// A baseline with the minimums that guards read: what a tenant may see of it.
 async fn stand_in(
     client: &Client,
@@ -306,7 +328,7 @@ async fn stand_in(
     let rules = spec
         .into_iter()
         .flat_map(|spec: &GuardParametersSpec| &spec.retention);
-    for rule in rules.filter(|rule| rule.rule.starts_with("TenantBaseline ")) {
+    for rule in rules.filter(|rule| rule.rule.starts_with(OF_BASELINE)) {
         let known = world.wanted_kinds().into_iter();
         let mut known =
             known.filter(|kind| (&kind.group, &kind.kind) == (&rule.api_group, &rule.kind));
@@ -335,10 +357,6 @@ async fn stand_in(
         }));
     }
     let mut object = DynamicObject::new(baseline, &Kind::Baseline.api_resource());
-    object.types = Some(kube::core::TypeMeta {
-        api_version: format!("{GROUP}/{VERSION}"),
-        kind: Kind::Baseline.as_str().to_owned(),
-    });
     object.data = spec_of(&keep);
     object
 }

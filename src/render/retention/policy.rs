@@ -94,6 +94,15 @@ fn report(policy: &RetentionPolicy, planned: &Plan) -> RetentionRuleReport {
     let status: RetentionPolicyStatus = status
         .and_then(|planned| serde_json::from_value(planned.status.clone()).ok())
         .unwrap_or_default();
+    // Who may not read the objects is told what the operator counted.
+    let stored = &policy.status;
+    let is_counted =
+        stored.matched.is_some() && stored.observed_generation == Some(policy.meta.generation);
+    let status = if status.matched.is_none() && is_counted {
+        stored.clone()
+    } else {
+        status
+    };
     let condition = |kind: &str| {
         let mut conditions = status.conditions.iter();
         conditions.find(|condition| condition.type_ == kind)
@@ -143,7 +152,7 @@ fn boundary(rule: &RetentionRule) -> BoundaryReport {
         (!rule.names.is_empty()).then(|| format!(" named {}", rule.names.join(" or "))),
         rule.name_prefix
             .as_ref()
-            .map(|prefix| format!(" named {prefix}…")),
+            .map(|prefix| format!(" named {prefix}*")),
     ];
     selects.extend(parts.into_iter().flatten());
     BoundaryReport {

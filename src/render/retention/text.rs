@@ -1,5 +1,7 @@
 //! What is kept and disposed of, as text.
 
+use std::collections::BTreeMap;
+
 use anstyle::Style;
 use jiff::Timestamp;
 
@@ -203,7 +205,17 @@ fn object_lines(
         if objects.is_empty() {
             continue;
         }
-        lines.push(format!("  {} ({})", styled(head, style), objects.len()));
+        // Of what follows a preview has the beginning.
+        let next = if fate == ObjectFate::Follows {
+            "the next "
+        } else {
+            ""
+        };
+        lines.push(format!(
+            "  {} ({next}{})",
+            styled(head, style),
+            objects.len()
+        ));
         let mut table = match fate {
             ObjectFate::Goes | ObjectFate::WouldGo => {
                 Table::new(["OBJECT", "PAST-MAXIMUM", "UNDER", ""])
@@ -213,30 +225,20 @@ fn object_lines(
             }
             ObjectFate::Follows => Table::new(["OBJECT", "GOES", "UNDER", "IN"]),
         };
-        for object in objects.iter().take(most) {
-            let kept = object.kept_by.as_ref();
-            let kept = kept.map(|kept| clean(&kept.message)).unwrap_or_default();
-            let (at, last) = match fate {
-                ObjectFate::Follows => {
-                    let wait = object
-                        .goes_at
-                        .map(|at| distance(now, at))
-                        .unwrap_or_default();
-                    let held = if kept.is_empty() {
-                        String::new()
-                    } else {
-                        format!(", unless kept by {kept}")
-                    };
-                    (object.goes_at, format!("{wait}{held}"))
-                }
-                _ => (object.past_maximum_at, kept),
-            };
-            table.row([
-                object_name(object),
-                instant(at),
-                under(object),
-                (last, plain()),
-            ]);
+        // What one thing keeps must not hide what another does.
+        let mut groups: BTreeMap<&str, Vec<&ObjectPreview>> = BTreeMap::new();
+        for object in &objects {
+            let kept = object.kept_by.as_ref().filter(|_| fate == ObjectFate::Kept);
+            let by = kept.map_or("", |kept| kept.by);
+            groups.entry(by).or_default().push(object);
+        }
+        for group in groups.values() {
+            for object in group.iter().take(most) {
+                table.row(object_row(object, fate, now));
+            }
+            if let Some(more) = group.len().checked_sub(most).filter(|more| *more > 0) {
+                table.note(format!("and {more} more; --all lists them"));
+            }
         }
         lines.extend(
             table
@@ -244,10 +246,31 @@ fn object_lines(
                 .into_iter()
                 .map(|line| line.trim_end().to_owned()),
         );
-        if let Some(more) = objects.len().checked_sub(most).filter(|more| *more > 0) {
-            lines.push(format!("    and {more} more; --all lists them"));
-        }
     }
+}
+
+fn object_row(object: &ObjectPreview, fate: ObjectFate, now: Timestamp) -> [Cell; 4] {
+    let kept = object.kept_by.as_ref();
+    let kept = kept.map(|kept| clean(&kept.message)).unwrap_or_default();
+    let (at, last) = match fate {
+        ObjectFate::Follows => {
+            let wait = object.goes_at.map(|at| distance(now, at));
+            let wait = wait.unwrap_or_default();
+            let held = if kept.is_empty() {
+                String::new()
+            } else {
+                format!(", unless kept by {kept}")
+            };
+            (object.goes_at, format!("{wait}{held}"))
+        }
+        _ => (object.past_maximum_at, kept),
+    };
+    [
+        object_name(object),
+        instant(at),
+        under(object),
+        (last, plain()),
+    ]
 }
 
 /// What is due and withheld in all.
