@@ -154,5 +154,8 @@ fn condition<'a>(status: &'a Value, kind: &str) -> Option<(&'a str, &'a str)> {
     let found = conditions
         .iter()
         .find(|found| found.get("type").and_then(Value::as_str) == Some(kind))?;
-    Some((found.get("status")?.as_str()?, found.get("reason")?.as_str()?))
+    Some((
+        found.get("status")?.as_str()?,
+        found.get("reason")?.as_str()?,
+    ))
 }

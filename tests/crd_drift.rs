@@ -153,6 +153,8 @@ fn tables_categories_and_scopes_are_as_people_expect() {
         "SharingAcceptance",
         "ProcessingHold",
         "DataHandlingPosture",
+        "RetentionPolicy",
+        "GuardParameters",
     ];
     for (name, _, definition) in generated() {
         let spec = &definition["spec"];
@@ -178,6 +180,10 @@ fn tables_categories_and_scopes_are_as_people_expect() {
         );
         let versions = spec["versions"].as_array().unwrap();
         assert_eq!(versions.len(), 1);
+        // What guards read is all that there is to tell of it.
+        if kind == "GuardParameters" {
+            continue;
+        }
         assert!(versions[0]["subresources"]["status"].is_object(), "{name}");
         let columns = versions[0]["additionalPrinterColumns"].as_array().unwrap();
         let names: Vec<&str> = columns

@@ -8,8 +8,11 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "oracle"]
 mod oracle {
     pub mod calendar;
+    pub mod policy;
+    pub mod raw;
     pub mod retention;
 }
 #[path = "support/world.rs"]
@@ -22,5 +25,9 @@ mod agreement;
 mod cluster;
 #[path = "retention_decision/course.rs"]
 mod course;
+#[path = "retention_decision/laws.rs"]
+mod laws;
+#[path = "retention_decision/seldom.rs"]
+mod seldom;
 #[path = "retention_decision/worlds.rs"]
 mod worlds;

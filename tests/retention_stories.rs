@@ -35,6 +35,8 @@ mod dead;
 mod disagreement;
 #[path = "retention_stories/escapes.rs"]
 mod escapes;
+#[path = "retention_stories/faults.rs"]
+mod faults;
 #[path = "retention_stories/holding.rs"]
 mod holding;
 #[path = "retention_stories/kinds.rs"]

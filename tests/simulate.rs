@@ -42,7 +42,7 @@ fn paths(world: &World) -> usize {
 #[test]
 fn what_came_to_rest_stays_at_rest() {
     let now = at("2026-11-24T09:00:00.5Z");
-    let mut converged = converge(manifests("two-namespaces").world(), now).unwrap();
+    let mut converged = converge(manifests("two-namespaces").world(now).0, now).unwrap();
     assert!(
         converged.rounds > 1 && converged.rounds < 10,
         "{}",
@@ -56,10 +56,10 @@ fn what_came_to_rest_stays_at_rest() {
 #[test]
 fn the_order_of_arrival_makes_no_difference() {
     let now = at("2026-11-24T00:00:00Z");
-    let forwards = converge(manifests("prohibition").world(), now).unwrap();
+    let forwards = converge(manifests("prohibition").world(now).0, now).unwrap();
     let mut reversed = manifests("prohibition");
     reversed.objects.reverse();
-    let backwards = converge(reversed.world(), now).unwrap();
+    let backwards = converge(reversed.world(now).0, now).unwrap();
     assert_eq!(forwards.changes, backwards.changes);
     assert_eq!(
         format!("{:?}", forwards.world),
@@ -69,7 +69,11 @@ fn the_order_of_arrival_makes_no_difference() {
 
 #[test]
 fn a_path_opens_only_after_its_end_was_stored_and_its_timer_ran() {
-    let converged = converge(manifests("vendor-push").world(), at("2026-11-24T00:00:00Z")).unwrap();
+    let converged = converge(
+        manifests("vendor-push").world(at("2026-11-24T00:00:00Z")).0,
+        at("2026-11-24T00:00:00Z"),
+    )
+    .unwrap();
     let position = |wanted: &dyn Fn(&covenant::diff::Change) -> bool| {
         converged.changes.iter().position(wanted).unwrap()
     };
@@ -89,9 +93,12 @@ fn a_path_opens_only_after_its_end_was_stored_and_its_timer_ran() {
 
 #[test]
 fn time_alone_closes_a_path_with_nobody_planning() {
-    let mut world = converge(manifests("vendor-push").world(), at("2026-11-24T00:00:00Z"))
-        .unwrap()
-        .world;
+    let mut world = converge(
+        manifests("vendor-push").world(at("2026-11-24T00:00:00Z")).0,
+        at("2026-11-24T00:00:00Z"),
+    )
+    .unwrap()
+    .world;
     assert_eq!(paths(&world), 1);
     controllers(&mut world, at("2027-01-15T23:59:59Z"));
     assert_eq!(paths(&world), 1);
@@ -103,7 +110,9 @@ fn time_alone_closes_a_path_with_nobody_planning() {
 #[test]
 fn planning_and_time_come_to_the_same_end() {
     let mut world = converge(
-        manifests("agreement-ends").world(),
+        manifests("agreement-ends")
+            .world(at("2027-01-15T12:00:00Z"))
+            .0,
         at("2027-01-15T12:00:00Z"),
     )
     .unwrap()
@@ -121,7 +130,7 @@ fn a_prohibition_closes_an_open_path_and_lifting_it_opens_it_again() {
     let no = |kind: &Kind| *kind == Kind::Prohibition;
     let mut without = manifests("prohibition");
     without.objects.retain(|(kind, _)| !no(kind));
-    let mut world = converge(without.world(), now).unwrap().world;
+    let mut world = converge(without.world(now).0, now).unwrap().world;
     assert_eq!(paths(&world), 2);
     for (kind, object) in manifests("prohibition").objects {
         if no(&kind) {
@@ -157,7 +166,7 @@ fn probe(from: Party, to: Party, port: i32) -> Probe {
 fn the_table_tells_who_reaches_whom() {
     let now = at("2026-11-24T00:00:00Z");
     let outside = |address: &str| Party::Outside(address.parse().unwrap());
-    let push = converge(manifests("vendor-push").world(), now)
+    let push = converge(manifests("vendor-push").world(now).0, now)
         .unwrap()
         .world;
     let agent = || pod("acme-prod", "metrics-agent");
@@ -178,7 +187,7 @@ fn the_table_tells_who_reaches_whom() {
         Verdict::RefusedAtDestination
     );
 
-    let pull = converge(manifests("vendor-pull").world(), now)
+    let pull = converge(manifests("vendor-pull").world(now).0, now)
         .unwrap()
         .world;
     let scraper = || outside("198.51.100.40");
@@ -197,7 +206,7 @@ fn the_table_tells_who_reaches_whom() {
         .is_allowed()
     );
 
-    let between = converge(manifests("two-namespaces").world(), now)
+    let between = converge(manifests("two-namespaces").world(now).0, now)
         .unwrap()
         .world;
     let push = |app: &str| probe(pod("acme-web", app), pod("acme-audit", "collector"), 8443);

@@ -1,5 +1,5 @@
 //! Deletes without end under a hold, with the operator alive, dead, and killed at every write: not one goes through, counted
-//! from the API server's own audit log. A few thousand here; `make soak` makes a million.
+//! from the API server's own audit log. A few thousand here; `make soak` makes a million. And holds in the midst of disposals.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,15 @@
 #[allow(dead_code, reason = "shared with the stories, which use more of it")]
 #[path = "stories/stage.rs"]
 mod stage;
+
+#[allow(
+    dead_code,
+    reason = "shared with the stories about retention, which use more of it"
+)]
+#[path = "retention_stories/case.rs"]
+mod case;
+#[path = "soak/retention.rs"]
+mod retention;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -18,6 +18,7 @@ use super::wire::{WhenText, label_map};
     version = "v1alpha1",
     kind = "GuardParameters",
     plural = "guardparameters",
+    shortname = "guardparams",
     category = "covenant",
     namespaced,
     derive = "PartialEq",

@@ -47,12 +47,15 @@ pub(super) fn run(
             object(Rule::DisposedOfOnce, "is named twice");
         }
         if is_never_selected(&kind.group, &kind.kind) {
-            object(Rule::DisposalStaysInside, "is of a kind that is never selected");
+            object(
+                Rule::DisposalStaysInside,
+                "is of a kind that is never selected",
+            );
         }
         let known = world.item(kind, key).map(|held| &held.item);
-        let Some(item) = known.filter(|item| {
-            *item.uid == *candidate.uid && *item.version == *candidate.version
-        }) else {
+        let Some(item) =
+            known.filter(|item| *item.uid == *candidate.uid && *item.version == *candidate.version)
+        else {
             object(Rule::DisposalNeedsGround, "is not as it was decided about");
             continue;
         };
@@ -104,7 +107,7 @@ fn is_ready(world: &World, namespace: &str) -> Option<&'static str> {
         Some("is in a namespace that is not in force")
     } else if world.clock_problem().is_some() {
         Some("goes by a clock that is doubted")
-    } else if !world.ledger().is_some_and(|ledger| ledger.problem.is_none()) {
+    } else if world.ledger().is_none_or(|ledger| ledger.problem.is_some()) {
         Some("goes while no receipt can be written")
     } else if !world.retention_policies_in(namespace).all(synced) {
         Some("goes while a kind is not fully read")
@@ -169,11 +172,13 @@ fn kept_by(
         }
         _ => true,
     };
-    let policies = world.retention_policies_in(&key.namespace).filter(|policy| {
-        let minimum = policy.at_least.as_ref();
-        has(&policy.selections, kind, key, item)
-            && minimum.is_some_and(|minimum| runs(policy.starts_at, minimum))
-    });
+    let policies = world
+        .retention_policies_in(&key.namespace)
+        .filter(|policy| {
+            let minimum = policy.at_least.as_ref();
+            has(&policy.selections, kind, key, item)
+                && minimum.is_some_and(|minimum| runs(policy.starts_at, minimum))
+        });
     let mut names = policies.map(|policy| format!("RetentionPolicy {}", policy.meta.key.name));
     names.next().or_else(|| {
         let baseline = &world.namespace(&key.namespace)?.baseline;
@@ -196,7 +201,8 @@ fn guards_keep(world: &World, kind: &ResourceKind, key: &ObjectKey, item: &Item)
         return true;
     };
     spec.retention.iter().any(|rule| {
-        let selects = (rule.kind == "*" || (rule.kind == kind.kind && rule.api_group == kind.group))
+        let selects = (rule.kind == "*"
+            || (rule.kind == kind.kind && rule.api_group == kind.group))
             && (rule.names.is_empty() || rule.names.contains(&key.name))
             && key
                 .name
@@ -308,7 +314,10 @@ pub(super) fn parameters(
     let rules = planned.spec.iter().flat_map(|spec| &spec.retention);
     let stored = world.parameters(namespace);
     let stored = stored.and_then(|parameters| parameters.spec.as_ref());
-    let stored: Vec<&RetentionRule> = stored.into_iter().flat_map(|spec| &spec.retention).collect();
+    let stored: Vec<&RetentionRule> = stored
+        .into_iter()
+        .flat_map(|spec| &spec.retention)
+        .collect();
     for rule in rules.clone() {
         let unbounded = |rule: &RetentionRule| RetentionRule {
             started_before: None,
@@ -325,12 +334,16 @@ pub(super) fn parameters(
             );
         }
         let period = crate::api::PeriodText(rule.at_least.clone());
-        let is_early = |boundary: Timestamp| !time::after(boundary, &period).is_ok_and(|end| end <= now);
+        let is_early =
+            |boundary: Timestamp| !time::after(boundary, &period).is_ok_and(|end| end <= now);
         if new > old && (new.is_some_and(is_early) || world.clock_problem().is_some()) {
             findings.add(
                 Rule::NothingGoesEarly,
                 &target,
-                format!("the boundary of {} would let go what is within its minimum", rule.rule),
+                format!(
+                    "the boundary of {} would let go what is within its minimum",
+                    rule.rule
+                ),
             );
         }
     }
@@ -350,7 +363,10 @@ pub(super) fn parameters(
     for policy in world.retention_policies_in(namespace) {
         let source = format!("RetentionPolicy {}", policy.meta.key.name);
         let missing = policy.at_least.is_some()
-            && !policy.selections.iter().all(|selection| kept(selection, &source));
+            && !policy
+                .selections
+                .iter()
+                .all(|selection| kept(selection, &source));
         if missing {
             findings.add(
                 Rule::MinimumNeedsRule,

@@ -182,3 +182,64 @@ pub fn hashes_of(tile: &[u8]) -> Vec<Hash> {
 pub fn bytes_of(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_spelled_as_the_format_asks_for_and_read_back() {
+        let cases = [
+            (Part::Tile(0), 0, 256, "tile/0/000"),
+            (Part::Tile(1), 17, 5, "tile/1/017.p/5"),
+            (Part::Bundle, 999, 255, "tile/entries/999.p/255"),
+            (Part::Bundle, 1000, 256, "tile/entries/x001/000"),
+            (Part::Tile(2), 1_234_067, 256, "tile/2/x001/x234/067"),
+            (Part::Tile(63), 1_000_000, 1, "tile/63/x001/x000/000.p/1"),
+        ];
+        for (part, index, width, path) in cases {
+            let piece = Piece { part, index, width };
+            assert_eq!(piece.path(), path);
+            assert_eq!(Piece::parse(path), Some(piece));
+        }
+    }
+
+    #[test]
+    fn paths_that_are_spelled_otherwise_are_none() {
+        for path in [
+            "tile",
+            "tile/0",
+            "tile/0/00",
+            "tile/0/0000",
+            "tile/00/000",
+            "tile/64/000",
+            "tile/-1/000",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/0/001/000",
+            "tile/0/x000/001",
+            "tile/data/000",
+            "tile/8/0/000",
+            "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+            "checkpoint",
+        ] {
+            assert_eq!(Piece::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_split_where_its_lengths_say_and_never_beyond_its_end() {
+        let mut bundle = Vec::new();
+        add_to_bundle(&mut bundle, b"one");
+        add_to_bundle(&mut bundle, b"");
+        add_to_bundle(&mut bundle, &[7; LONGEST_ENTRY]);
+        let (entries, torn) = split_bundle(&bundle);
+        assert_eq!(entries, [b"one".as_slice(), b"", &[7; LONGEST_ENTRY]]);
+        assert_eq!(torn, 0);
+        let (entries, torn) = split_bundle(&bundle[..bundle.len() - 1]);
+        assert_eq!((entries.len(), torn), (2, LONGEST_ENTRY + 1));
+        assert_eq!(split_bundle(&[0]), (Vec::new(), 1));
+        assert_eq!(split_bundle(&[0; 1000]).0.len(), 256);
+    }
+}

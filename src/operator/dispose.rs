@@ -27,7 +27,7 @@ use crate::ledger::{Entry, Phase};
 use crate::model::{ObjectKey, PolicyRun, RefusedItem, ResourceKind, RunResult};
 use crate::plan::{Candidate, Run};
 use crate::record;
-use content::Contents;
+use content::{Contents, Unread};
 use deletion::Deleted;
 
 /// Objects whose intents are one commit.
@@ -38,6 +38,7 @@ const DELETES: usize = 64;
 const LATER: SignedDuration = SignedDuration::from_secs(60);
 /// What changed since it was planned is looked at again as soon as its stream has told of it.
 const SOON: SignedDuration = SignedDuration::from_secs(1);
+const CHANGED: &str = "it was changed or replaced since it was planned";
 /// Most of what an API server said that is kept.
 const SAID: usize = 300;
 /// How long a halted run's caller waits at most for what is under way.
@@ -153,7 +154,15 @@ impl Disposer {
                     }
                     drafted.push((candidate, self.scribe.entry(draft, Phase::Intent)));
                 }
-                Err(said) => refused.push(later(candidate, "Changed", said, SOON)),
+                Err(Unread::Changed) => {
+                    refused.push(later(candidate, "Changed", CHANGED.to_owned(), SOON));
+                }
+                Err(Unread::Refused(said)) => {
+                    refused.push(later(candidate, "Refused", said, LATER))
+                }
+                Err(Unread::Unknown(said)) => {
+                    refused.push(later(candidate, "Unknown", said, LATER))
+                }
             }
         }
         if drafted.is_empty() || halt.is_halted() {
@@ -278,14 +287,19 @@ impl Tally {
                     .push((candidate.kind.clone(), candidate.key.clone(), uid));
             }
             Deleted::Changed => {
-                let said = "it was changed or replaced since it was planned".to_owned();
-                self.result.refused.push(later(candidate, "Changed", said, SOON));
+                self.result
+                    .refused
+                    .push(later(candidate, "Changed", CHANGED.to_owned(), SOON));
             }
             Deleted::Refused(said) => {
-                self.result.refused.push(later(candidate, "Refused", said, LATER));
+                self.result
+                    .refused
+                    .push(later(candidate, "Refused", said, LATER));
             }
             Deleted::Unknown(said) => {
-                self.result.refused.push(later(candidate, "Unknown", said, LATER));
+                self.result
+                    .refused
+                    .push(later(candidate, "Unknown", said, LATER));
                 self.unknown.push(intent);
                 return entry;
             }
@@ -322,7 +336,12 @@ pub fn has_volume(intent: &Entry) -> bool {
     intent.detail.get("volume").is_some_and(Value::is_string)
 }
 
-fn later(candidate: &Candidate, category: &str, message: String, wait: SignedDuration) -> RefusedItem {
+fn later(
+    candidate: &Candidate,
+    category: &str,
+    message: String,
+    wait: SignedDuration,
+) -> RefusedItem {
     let until = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
     RefusedItem {
         kind: candidate.kind.clone(),

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
 
 use super::clock;
-use super::error::WriteError;
+use super::error::{Category, WriteError};
 use super::events::Herald;
 use super::execute::{self, Written};
 use super::feed::Feed;
@@ -81,7 +81,9 @@ impl Engine {
         (reports, inbox): (Sender<Report>, Receiver<Report>),
     ) -> Self {
         // Nothing was compared yet.
-        world.learn_clock(Some("it is being compared with the API server's".to_owned()));
+        world.learn_clock(Some(
+            "it is being compared with the API server's".to_owned(),
+        ));
         let metrics = health.metrics.clone();
         Self {
             retention: Retention::new(
@@ -193,7 +195,10 @@ impl Engine {
         if let Some(key) = about
             && before.as_ref() != Some(&grounds::of(&self.world, kind, &key))
         {
-            self.retention.halt(grounds::namespace(kind, &key));
+            let namespace = grounds::namespace(kind, &key);
+            self.retention.halt(namespace);
+            let dirty = self.world.forget_refusals(namespace);
+            self.mark(dirty);
             self.follow = true;
         }
         if let Some(name) = gone {
@@ -372,7 +377,9 @@ impl Engine {
     ) {
         let (target, category) = (error.target(), error.category());
         self.health.metrics.failed(category);
-        let cause = if category.is_lasting() {
+        // A ledger that can be written again waits for nobody.
+        let passes = category == Category::LedgerUnavailable;
+        let cause = if category.is_lasting() && !passes {
             Cause::Lasting
         } else {
             Cause::Passing
@@ -478,7 +485,10 @@ impl Engine {
         rest.truncate(ROUND);
         let targets = rest.iter().map(|change| &change.target);
         if !rest.is_empty() && self.schedule.begin_round(unit, targets) {
-            let rest = rest.into_iter().map(|change| self.recorded(change)).collect();
+            let rest = rest
+                .into_iter()
+                .map(|change| self.recorded(change))
+                .collect();
             tokio::spawn(self.writer.clone().round(unit.clone(), rest));
         }
     }
@@ -548,6 +558,9 @@ impl Engine {
                 Unit::Namespace(name) if of_grants.contains(name) => {
                     self.schedule.mark_soon(unit, now);
                 }
+                // A run takes objects away by the thousand, and is planned anew when it is over. What it rests on halts it.
+                Unit::Retention(name) if self.retention.is_running(name) => {}
+                Unit::Retention(_) => self.schedule.mark_soon(unit, now),
                 _ => self.schedule.mark(unit),
             }
         }

@@ -18,14 +18,14 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
 use super::clock;
+use super::scribe::Scribe;
 use super::writer::Report;
+use crate::ledger::{Entry, Phase};
 use crate::model::{Ended, ObjectKey, Proof, Survey};
 use crate::plan::Inquiry;
 use crate::record::Draft;
-use super::scribe::Scribe;
-use crate::ledger::{Entry, Phase};
-use completion::Completion;
 use canary::Servers;
+use completion::Completion;
 
 /// Inquiries under way at once; each makes a few requests.
 const INQUIRIES: usize = 8;
@@ -80,12 +80,7 @@ pub struct Inquirer {
 impl Inquirer {
     /// An inquirer that tells `reports` what it found.
     #[must_use]
-    pub fn new(
-        client: Client,
-        config: Config,
-        scribe: Scribe,
-        reports: Sender<Report>,
-    ) -> Self {
+    pub fn new(client: Client, config: Config, scribe: Scribe, reports: Sender<Report>) -> Self {
         Self {
             servers: Servers::new(client.clone(), config),
             scribe,
@@ -133,8 +128,12 @@ impl Inquirer {
                 let intent = draft.map(|draft| self.scribe.entry(draft, Phase::Intent));
                 self.scribe.note(intent.iter().cloned().collect());
                 let ended = ending::end(&self.client, hold, uid, *grace).await;
-                self.scribe
-                    .note(intent.iter().map(|intent| self.ended(intent, &ended)).collect());
+                self.scribe.note(
+                    intent
+                        .iter()
+                        .map(|intent| self.ended(intent, &ended))
+                        .collect(),
+                );
                 Learned::Ended(hold.clone(), uid.clone(), ended)
             }
             Inquiry::Nudge { hold, uid } => match nudge::nudge(&self.client, &hold.namespace).await

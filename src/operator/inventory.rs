@@ -24,6 +24,9 @@ use crate::model::{Dirty, KindState, ObjectKey, ResourceKind, World};
 /// while a policy selects it.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// Where a whole group is not served, the API server says no more than this number.
+const NOT_FOUND: u16 = 404;
+
 /// What a stream says about a kind with a retention.
 #[derive(Debug)]
 pub enum ItemTold {
@@ -119,7 +122,13 @@ impl Inventory {
     }
 
     /// Takes in that an object is gone by our own doing, until the stream has caught up.
-    pub fn deleted(&mut self, world: &mut World, kind: &ResourceKind, key: &ObjectKey, uid: &str) -> Dirty {
+    pub fn deleted(
+        &mut self,
+        world: &mut World,
+        kind: &ResourceKind,
+        key: &ObjectKey,
+        uid: &str,
+    ) -> Dirty {
         if world.item_uid(kind, key) != Some(uid) {
             return Dirty::default();
         }
@@ -240,7 +249,10 @@ async fn watch(client: Client, kind: ResourceKind, listener: Sender<Heard>) {
     loop {
         match resource(&client, &told.kind).await {
             Ok(resource) => {
-                if !told.tell(ItemTold::Resource(Box::new(resource.clone()))).await {
+                if !told
+                    .tell(ItemTold::Resource(Box::new(resource.clone())))
+                    .await
+                {
                     return;
                 }
                 if !stream(&client, &resource, &told).await {
@@ -293,7 +305,7 @@ fn failing(error: &watcher::Error, resource: &ApiResource) -> Option<KindState> 
         return None;
     };
     match source {
-        Error::Api(status) if status.is_not_found() => Some(KindState::NotServed),
+        Error::Api(status) if status.code == NOT_FOUND => Some(KindState::NotServed),
         Error::Api(status) if status.is_forbidden() => Some(KindState::Forbidden {
             message: rule(resource),
         }),
@@ -308,7 +320,7 @@ async fn resource(client: &Client, kind: &ResourceKind) -> Result<ApiResource, K
         Ok((resource, capabilities)) if capabilities.scope == Scope::Namespaced => Ok(resource),
         Ok(_) => Err(KindState::NotNamespaced),
         Err(Error::Discovery(_)) => Err(KindState::NotServed),
-        Err(Error::Api(status)) if status.is_not_found() => Err(KindState::NotServed),
+        Err(Error::Api(status)) if status.code == NOT_FOUND => Err(KindState::NotServed),
         Err(error) => Err(KindState::Failing {
             message: error.to_string(),
         }),

@@ -115,7 +115,8 @@ impl Retention {
 
     /// Records what happened.
     pub fn record(&self, draft: Draft) {
-        self.scribe.note(vec![self.scribe.entry(draft, Phase::Fact)]);
+        self.scribe
+            .note(vec![self.scribe.entry(draft, Phase::Fact)]);
     }
 
     fn count(&self, world: &mut World) -> Dirty {
@@ -134,7 +135,8 @@ impl Retention {
             .iter()
             .map(|candidate| &candidate.kind)
             .collect();
-        let resource = |kind: &ResourceKind| Some((kind.clone(), self.inventory.resource(kind)?.clone()));
+        let resource =
+            |kind: &ResourceKind| Some((kind.clone(), self.inventory.resource(kind)?.clone()));
         let resources = kinds.into_iter().filter_map(resource).collect();
         let (disposer, reports) = (self.disposer.clone(), self.reports.clone());
         tokio::spawn(async move {
@@ -153,6 +155,12 @@ impl Retention {
     #[must_use]
     pub fn running(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Whether a run is under way in a namespace.
+    #[must_use]
+    pub fn is_running(&self, namespace: &str) -> bool {
+        self.runs.contains_key(namespace)
     }
 
     /// Stops the run of a namespace, or all, between two deletes: its grounds changed.
@@ -253,23 +261,31 @@ impl Retention {
         };
         let mut unseen = Vec::new();
         let mut outcomes = Vec::new();
+        let mut settled = |intent: &Entry, what: &str, why: &str| {
+            outcomes.push(self.scribe.outcome(intent, true, what, why));
+        };
         for (intent, found) in found {
             match found {
                 Found::Unseen(why) => {
-                    tracing::error!(intent = intent.id, why, "an intent cannot be settled; it is tried again");
+                    tracing::error!(
+                        intent = intent.id,
+                        why,
+                        "an intent cannot be settled; it is tried again"
+                    );
                     unseen.push(intent);
                 }
                 Found::Going => {
                     let outcome = self.pending.add(intent, world);
                     self.note(outcome);
                 }
-                Found::There => outcomes.push(self.scribe.outcome(&intent, true, "not done", "found at its place afterwards")),
-                Found::Gone => match self.pending.found_gone(intent, world) {
-                    Some((intent, what)) => outcomes.push(self.scribe.outcome(&intent, true, what, "found out afterwards")),
-                    None => {}
-                },
-                Found::Opened => outcomes.push(self.scribe.outcome(&intent, true, "opened", "found out afterwards")),
-                Found::NotOpened => outcomes.push(self.scribe.outcome(&intent, true, "not opened", "found out afterwards")),
+                Found::There => settled(&intent, "not done", "found at its place afterwards"),
+                Found::Gone => {
+                    if let Some((intent, what)) = self.pending.found_gone(intent, world) {
+                        settled(&intent, what, "found out afterwards");
+                    }
+                }
+                Found::Opened => settled(&intent, "opened", "found out afterwards"),
+                Found::NotOpened => settled(&intent, "not opened", "found out afterwards"),
             }
         }
         self.metrics.unsettled(unseen.len());
@@ -308,7 +324,10 @@ impl Retention {
             if !self.doubted {
                 self.record(record::clock(world, doubt));
             }
-            tracing::error!(doubt, "the clock is doubted: nothing is disposed of and no boundary advances");
+            tracing::error!(
+                doubt,
+                "the clock is doubted: nothing is disposed of and no boundary advances"
+            );
             self.halt(None);
             self.compare(AGAIN);
         }

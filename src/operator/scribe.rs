@@ -51,7 +51,7 @@ pub struct LedgerOptions {
 
 /// Why something is not in the ledger.
 #[derive(Clone, Debug, Error)]
-#[error("the ledger cannot be written, and nothing is opened or disposed of without it: {0}")]
+#[error("the ledger cannot be written: {0}")]
 pub struct Unrecorded(pub String);
 
 /// What became of the ledger, for the World.
@@ -106,6 +106,7 @@ impl Scribe {
         let clerk = Clerk {
             options,
             kept: None,
+            known: None,
             backlog: VecDeque::new(),
             missed: 0,
             told: None,
@@ -199,17 +200,20 @@ impl Scribe {
     pub async fn unsettled(&self) -> Result<Vec<Entry>, Unrecorded> {
         let (answer, answered) = oneshot::channel();
         let gone = || Unrecorded("its thread has ended".to_owned());
-        self.jobs
-            .send(Job::Unsettled(answer))
-            .map_err(|_| gone())?;
+        self.jobs.send(Job::Unsettled(answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
+
+/// Entries that somebody waits for, and whom to tell.
+type Commit = (Vec<Entry>, oneshot::Sender<Result<Range<u64>, Unrecorded>>);
 
 /// The thread's own side.
 struct Clerk {
     options: LedgerOptions,
     kept: Option<Kept>,
+    /// The newest checkpoint that this process signed or found.
+    known: Option<String>,
     backlog: VecDeque<Entry>,
     /// Entries that found no place in the backlog.
     missed: u64,
@@ -330,7 +334,7 @@ impl Clerk {
     }
 
     /// Writes what was noted and what waits for an answer, in the order in which it came.
-    fn work_off(&mut self, commits: Vec<(Vec<Entry>, oneshot::Sender<Result<Range<u64>, Unrecorded>>)>) {
+    fn work_off(&mut self, commits: Vec<Commit>) {
         self.ensure_open();
         self.record_gap();
         let noted = self.backlog.len();
@@ -360,8 +364,11 @@ impl Clerk {
                 self.acknowledged = Some(range.end);
                 self.backlog.drain(..noted);
                 self.metrics.recorded(batch.len());
-                self.touched
-                    .extend(batch.iter().filter_map(|entry| entry.subject.namespace.clone()));
+                self.touched.extend(
+                    batch
+                        .iter()
+                        .filter_map(|entry| entry.subject.namespace.clone()),
+                );
                 for ((_, answer), within) in commits.into_iter().zip(ranges) {
                     let begin = range.start + count(within.start);
                     let end = range.start + count(within.end);
@@ -411,7 +418,12 @@ impl Clerk {
         if self.kept.is_some() {
             return;
         }
-        match Kept::open(&self.options, self.acknowledged, clock::now()) {
+        match Kept::open(
+            &self.options,
+            self.acknowledged,
+            self.known.as_deref(),
+            clock::now(),
+        ) {
             Ok(kept) => {
                 self.opened = true;
                 self.take_up(&kept);
@@ -432,7 +444,10 @@ impl Clerk {
         for (id, (_, intent)) in kept.ledger.unsettled() {
             if refused.contains(id) {
                 let mut detail = serde_json::Map::new();
-                detail.insert("result".to_owned(), "not done: it was not recorded in time".into());
+                detail.insert(
+                    "result".to_owned(),
+                    "not done: it was not recorded in time".into(),
+                );
                 self.backlog.push_back(Entry {
                     id: format!("{id}-o"),
                     time: now,
@@ -458,8 +473,10 @@ impl Clerk {
                 "the ledger cannot be written: nothing is opened or disposed of; closing and holding go on"
             );
         }
+        let known = &mut self.known;
         let head = self.kept.as_ref().map(|kept| {
             let head = kept.ledger.head();
+            *known = Some(head.checkpoint);
             LedgerHead {
                 origin: head.origin,
                 size: head.size,

@@ -10,8 +10,8 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::sync::mpsc::Sender;
 
-use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
 use super::inventory::ItemTold;
+use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
 use crate::model::{Kind, LABEL_IDENTITY, ObjectKey, ResourceKind};
 
 /// A watch that neither delivers nor closes is given up this many seconds after it began, plus five. It bounds how long
@@ -120,7 +120,8 @@ fn advice(error: &watcher::Error) -> Option<&'static str> {
         return None;
     };
     match source {
-        kube::Error::Api(status) if status.is_not_found() => {
+        // Where none of its group is served, the API server says no more than this number.
+        kube::Error::Api(status) if status.code == 404 => {
             Some("the API server does not serve it: install the chart's definitions")
         }
         kube::Error::Api(status) if status.is_forbidden() => {

@@ -103,7 +103,10 @@ mod tests {
     fn a_clock_ten_years_ahead_or_behind_is_doubted() {
         let ten_years = 10 * 365 * 86_400;
         for theirs in [879, 1131, 1000 - ten_years, 1000 + ten_years] {
-            assert!(difference(at(1000), at(theirs), at(1010)).is_some(), "{theirs}");
+            assert!(
+                difference(at(1000), at(theirs), at(1010)).is_some(),
+                "{theirs}"
+            );
         }
     }
 }

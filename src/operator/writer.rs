@@ -12,12 +12,12 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
 use super::clock;
+use super::dispose::Disposed;
+use super::dispose::settle::Found;
 use super::error::{Category, WriteError};
 use super::execute::{self, Written};
 use super::inquire::Learned;
 use super::metrics::Metrics;
-use super::dispose::Disposed;
-use super::dispose::settle::Found;
 use super::patience::Lane;
 use super::scribe::{LedgerNews, Scribe};
 use crate::diff::{Action, Change, Urgency};
@@ -116,12 +116,7 @@ fn side_by_side(a: Urgency, b: Urgency) -> bool {
 impl Writer {
     /// A writer that reports there.
     #[must_use]
-    pub fn new(
-        client: Client,
-        scribe: Scribe,
-        metrics: Metrics,
-        reports: Sender<Report>,
-    ) -> Self {
+    pub fn new(client: Client, scribe: Scribe, metrics: Metrics, reports: Sender<Report>) -> Self {
         Self {
             client,
             scribe,

@@ -234,6 +234,11 @@ fn judge(world: &World, end: &PathEnd, now: Timestamp) -> PathState {
                 Some(failure) if failure.category == "NameTaken" => Obstacle::NameTaken {
                     object: target.to_string(),
                 },
+                Some(failure) if failure.category == "LedgerUnavailable" => {
+                    Obstacle::LedgerUnavailable {
+                        message: failure.message.clone(),
+                    }
+                }
                 Some(failure) => Obstacle::PolicyRefused {
                     message: failure.message.clone(),
                 },

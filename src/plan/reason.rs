@@ -543,6 +543,11 @@ pub enum Obstacle {
         /// What it said.
         message: String,
     },
+    /// The ledger cannot be written, and without its record nothing opens.
+    LedgerUnavailable {
+        /// What was said.
+        message: String,
+    },
 }
 
 impl Obstacle {
@@ -563,6 +568,7 @@ impl Obstacle {
             Self::NameTaken { .. } => "NameTaken",
             Self::PolicyPending => "PolicyPending",
             Self::PolicyRefused { .. } => "PolicyRefused",
+            Self::LedgerUnavailable { .. } => "LedgerUnavailable",
         }
     }
 
@@ -611,6 +617,9 @@ impl Obstacle {
             }
             Self::PolicyPending => "its policy is being stored".to_owned(),
             Self::PolicyRefused { message } => format!("its policy could not be stored: {message}"),
+            Self::LedgerUnavailable { message } => {
+                format!("it waits for its record, and opens as soon as it has one: {message}")
+            }
         }
     }
 }

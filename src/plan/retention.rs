@@ -59,7 +59,7 @@ fn completions(ground: &Ground<'_>) -> Option<Inquiry> {
         return None;
     }
     let asked = ground.shelf.into_iter();
-    let objects: Vec<_> = asked
+    let mut objects: Vec<_> = asked
         .flat_map(|shelf: &Shelf| shelf.to_ask(ground.now))
         .filter(|held| ground.is_synced(&held.kind))
         .take(ASKED_AT_ONCE)
@@ -69,6 +69,7 @@ fn completions(ground: &Ground<'_>) -> Option<Inquiry> {
             (held.kind.as_ref().clone(), key, uid, version)
         })
         .collect();
+    objects.sort();
     (!objects.is_empty()).then(|| Inquiry::Complete {
         namespace: ground.namespace.to_owned(),
         objects,

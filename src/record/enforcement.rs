@@ -15,20 +15,29 @@ pub fn guards(world: &World, deviations: &[String]) -> Draft {
     } else {
         EntryKind::GuardUnproven
     };
-    let listed: Vec<&str> = deviations
-        .iter()
-        .take(LISTED)
-        .map(String::as_str)
-        .collect();
-    Draft::new(world, kind, everywhere("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "guards"))
-        .with("count", deviations.len())
-        .with("deviations", listed)
+    let listed: Vec<&str> = deviations.iter().take(LISTED).map(String::as_str).collect();
+    Draft::new(
+        world,
+        kind,
+        everywhere(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicy",
+            "guards",
+        ),
+    )
+    .with("count", deviations.len())
+    .with("deviations", listed)
 }
 
 /// Two clocks do not agree.
 #[must_use]
 pub fn clock(world: &World, doubt: &str) -> Draft {
-    Draft::new(world, EntryKind::ClockDisagreed, everywhere("v1", "Clock", "operator")).with("why", doubt)
+    Draft::new(
+        world,
+        EntryKind::ClockDisagreed,
+        everywhere("v1", "Clock", "operator"),
+    )
+    .with("why", doubt)
 }
 
 /// What has no uid of its own.

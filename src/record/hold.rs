@@ -16,12 +16,20 @@ pub(super) fn transitions(world: &World, change: &Change, body: &Value) -> Vec<D
     };
     let draft = |kind: EntryKind| about(world, hold, kind);
     let before = |kind: &str| {
-        let found = hold.status.conditions.iter().find(|found| found.type_ == kind);
+        let found = hold
+            .status
+            .conditions
+            .iter()
+            .find(|found| found.type_ == kind);
         found.map(|found| found.status.as_str())
     };
     let mut drafts = Vec::new();
     if hold.status.observed_generation.is_none() {
-        let effects: Vec<String> = hold.effects.iter().map(|effect| format!("{effect:?}")).collect();
+        let effects: Vec<String> = hold
+            .effects
+            .iter()
+            .map(|effect| format!("{effect:?}"))
+            .collect();
         drafts.push(draft(EntryKind::HoldPlaced).with("effects", effects));
     }
     let enforced = condition(status, "Enforced");

@@ -59,7 +59,10 @@ fn of_path(
     let namespace = text(labels, LABEL_GRANT_NAMESPACE);
     let uid = text(labels, LABEL_GRANT_UID);
     let grant = world
-        .grant(&ObjectKey::new(&namespace, text(annotations, ANNOTATION_GRANT)))
+        .grant(&ObjectKey::new(
+            &namespace,
+            text(annotations, ANNOTATION_GRANT),
+        ))
         .filter(|grant| grant.meta.uid == uid);
     let about = Subject {
         api_version: Kind::Grant.api_version(),

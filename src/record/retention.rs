@@ -10,9 +10,10 @@ use crate::plan::{Candidate, Run};
 
 /// What a policy's new status says that the stored one did not.
 pub(super) fn transitions(world: &World, change: &Change, body: &Value) -> Vec<Draft> {
-    let (Some(policy), Some(status)) =
-        (world.retention_policy(&change.target.key), body.get("status"))
-    else {
+    let (Some(policy), Some(status)) = (
+        world.retention_policy(&change.target.key),
+        body.get("status"),
+    ) else {
         return Vec::new();
     };
     let before = policy
@@ -26,18 +27,28 @@ pub(super) fn transitions(world: &World, change: &Change, body: &Value) -> Vec<D
         Draft::new(world, kind, subject(Kind::RetentionPolicy, &policy.meta))
             .because(super::cause(Kind::RetentionPolicy, &policy.meta))
     };
-    let stopped = |status: Option<&str>| status == Some("True");
-    let lifted = policy
-        .decisions
-        .iter()
-        .rev()
-        .find(|decision| decision.generation == policy.meta.generation);
-    match (stopped(before), stopped(now), lifted) {
-        (false, true, _) => {
-            let due = status.pointer("/due/now").cloned().unwrap_or_default();
-            vec![draft(EntryKind::DisposalStopped).with("due", due)]
+    let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let is_stopped = |status: Option<&str>| status == Some("True");
+    if !is_stopped(before) {
+        if !is_stopped(now) {
+            return Vec::new();
         }
-        (true, false, Some(decision)) => {
+        let due = number("/due/now") + number("/withheld/byLimit");
+        return vec![draft(EntryKind::DisposalStopped).with("due", due)];
+    }
+    // While it is stopped nothing is due now. What is, or went since, did so by a human's word: perhaps not all of it.
+    let was_due = policy.status.due.as_ref().map_or(0, |due| due.now);
+    let went = policy
+        .status
+        .disposed
+        .as_ref()
+        .map_or(0, |disposed| disposed.total);
+    let goes_on = was_due == 0 && (number("/due/now") > 0 || number("/disposed/total") > went);
+    let lifts = policy.decisions.iter().filter(|decision| {
+        decision.generation == policy.meta.generation && decision.until_total > went
+    });
+    match lifts.max_by_key(|decision| decision.until_total) {
+        Some(decision) if goes_on => {
             let mut approved =
                 draft(EntryKind::DisposalApproved).with("untilTotal", decision.until_total);
             approved.person = Some(decision.by.clone());

@@ -82,7 +82,11 @@ fn a_release_restores_nothing_before_it_is_in_the_ledger() {
     assert_eq!(restored(&world).0, "GraceOver");
     let held = status(&plan(&world, &unit(), later(1)), "keeps");
     assert_eq!(held["recorded"], 7);
-    assert!(!plan(&world, &unit(), later(1)).inquiries.contains(&recorded));
+    assert!(
+        !plan(&world, &unit(), later(1))
+            .inquiries
+            .contains(&recorded)
+    );
 }
 
 #[test]

@@ -84,15 +84,25 @@ fn die_everywhere(batches: &[Vec<Entry>], cuts: impl Fn(usize) -> Vec<usize>) ->
     deaths
 }
 
+/// As small as entries get, so that every byte has its turn in good time.
+fn small(entry: Entry) -> Entry {
+    Entry {
+        tenant: None,
+        cause: None,
+        actor: None,
+        detail: serde_json::Map::new(),
+        ..entry
+    }
+}
+
 #[test]
 fn a_writer_that_dies_after_any_byte_leaves_a_log_that_goes_on() {
     let batches = [
-        facts(0..1),
-        vec![intent(1), intent(2)],
-        vec![outcome(1, true)],
+        vec![small(intent(1))],
+        vec![small(intent(2)), small(outcome(1, true))],
     ];
     let deaths = die_everywhere(&batches, |length| (0..length).collect());
-    assert!(deaths > 3000, "only {deaths}");
+    assert!(deaths > 1000, "only {deaths}");
 }
 
 #[test]

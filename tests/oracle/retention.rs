@@ -6,11 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::calendar::{self, Period};
+use super::policy::{Minimum, Policy};
+use super::raw::{
+    covers, group, is, is_decision, is_of_rule, is_tracked, list, readable, selects, start,
+    starts_at, text,
+};
 
-const ANNOTATION: &str = "privacy.cloudnexus.io/retained-since";
 const DAY: i64 = 86_400;
 
 /// What no object tells.
@@ -53,218 +57,6 @@ pub struct Verdict {
     pub goes: BTreeMap<String, String>,
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
-}
-
-fn list<'a>(value: &'a Value, pointer: &str) -> Vec<&'a Value> {
-    let items = value.pointer(pointer).and_then(Value::as_array);
-    items.map(|items| items.iter().collect()).unwrap_or_default()
-}
-
-fn is(object: &Value, kind: &str, namespace: &str) -> bool {
-    text(object, "/kind") == kind && text(object, "/metadata/namespace") == namespace
-}
-
-fn group(api_version: &str) -> &str {
-    api_version.split_once('/').map_or("", |(group, _)| group)
-}
-
-/// Texts by name, or none where it is something else.
-fn texts(value: Option<&Value>) -> Option<BTreeMap<&str, &str>> {
-    let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Some(BTreeMap::new());
-    };
-    let pairs = value.as_object()?.iter();
-    pairs.map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
-}
-
-/// An entry of `select`, if it can be read.
-fn readable(entry: &Value) -> bool {
-    let fields = ["apiVersion", "kind", "matchLabels", "names", "namePrefix"];
-    let known = |object: &serde_json::Map<String, Value>| object.keys().all(|key| fields.contains(&key.as_str()));
-    let (api_version, kind) = (text(entry, "/apiVersion"), text(entry, "/kind"));
-    let labels = texts(entry.get("matchLabels"));
-    let names = list(entry, "/names");
-    let by_name = names.iter().all(|name| name.is_string())
-        && (entry.get("names").is_none() || entry["names"].is_array());
-    let narrowed = labels.as_ref().is_some_and(|labels| !labels.is_empty())
-        || !names.is_empty()
-        || !text(entry, "/namePrefix").is_empty();
-    let of_the_cluster = ["Namespace", "Event", "Lease", "Endpoints", "EndpointSlice", "ControllerRevision"];
-    let group = group(api_version);
-    let never = of_the_cluster.contains(&kind)
-        || group == "rbac.authorization.k8s.io"
-        || group.ends_with("privacy.cloudnexus.io");
-    entry.as_object().is_some_and(known)
-        && !api_version.is_empty()
-        && kind.starts_with(|letter: char| letter.is_ascii_uppercase())
-        && labels.is_some()
-        && by_name
-        && narrowed
-        && !never
-}
-
-/// Whether an entry of `select`, or a rule, has an object.
-fn has(entry: &Value, object: &Value) -> bool {
-    let labels = texts(entry.get("matchLabels")).unwrap_or_default();
-    let name = text(object, "/metadata/name");
-    let names = list(entry, "/names");
-    let carries = |(label, value): (&&str, &&str)| {
-        object["metadata"]["labels"].get(*label).and_then(Value::as_str) == Some(*value)
-    };
-    labels.iter().all(carries)
-        && (names.is_empty() || names.iter().any(|one| one.as_str() == Some(name)))
-        && name.starts_with(text(entry, "/namePrefix"))
-}
-
-fn selects(entry: &Value, object: &Value) -> bool {
-    readable(entry)
-        && group(text(entry, "/apiVersion")) == group(text(object, "/apiVersion"))
-        && text(entry, "/kind") == text(object, "/kind")
-        && has(entry, object)
-}
-
-/// When an object's time began; none while it cannot be said.
-pub fn start(object: &Value, starts_at: &str) -> Option<i64> {
-    let created = calendar::instant(text(object, "/metadata/creationTimestamp"));
-    match starts_at {
-        "RetainedSince" => match object["metadata"]["annotations"].get(ANNOTATION) {
-            Some(since) => calendar::instant(since.as_str()?),
-            None => created,
-        },
-        "CompletedAt" => completed(object),
-        _ => created,
-    }
-}
-
-/// When a Job or a Pod has ended.
-pub fn completed(object: &Value) -> Option<i64> {
-    match text(object, "/kind") {
-        "Job" => {
-            let over = |condition: &&Value| {
-                ["Complete", "Failed"].contains(&text(condition, "/type")) && text(condition, "/status") == "True"
-            };
-            let conditions = list(object, "/status/conditions");
-            calendar::instant(text(conditions.into_iter().find(over)?, "/lastTransitionTime"))
-        }
-        "Pod" => {
-            if !["Succeeded", "Failed"].contains(&text(object, "/status/phase")) {
-                return None;
-            }
-            let ends = list(object, "/status/containerStatuses").into_iter();
-            ends.map(|one| calendar::instant(text(one, "/state/terminated/finishedAt"))).max()?
-        }
-        _ => None,
-    }
-}
-
-/// A minimum: what it selects, from when it counts, and how long; without a period it never ends.
-struct Minimum<'a> {
-    source: String,
-    entry: &'a Value,
-    starts_at: &'a str,
-    at_least: Option<(&'a str, Option<Period>)>,
-}
-
-impl Minimum<'_> {
-    fn period(&self) -> Option<Period> {
-        self.at_least?.1
-    }
-
-    /// As guards read it.
-    fn rule(&self) -> Value {
-        let written = self.at_least.map_or("unreadable", |(text, _)| text);
-        let mut rule = json!({
-            "rule": self.source, "apiGroup": group(text(self.entry, "/apiVersion")), "kind": self.entry["kind"],
-            "startsAt": self.starts_at, "atLeast": written,
-        });
-        for part in ["matchLabels", "namePrefix", "names"] {
-            if let Some(value) = self.entry.get(part) {
-                rule[part] = value.clone();
-            }
-        }
-        rule
-    }
-}
-
-struct Policy<'a> {
-    name: &'a str,
-    raw: &'a Value,
-    starts_at: &'a str,
-    at_most: Option<Period>,
-    /// Whether all of it can be read. Otherwise nothing goes by it.
-    is_whole: bool,
-    disposes: bool,
-}
-
-fn starts_at(value: Option<&Value>) -> Option<&str> {
-    match value {
-        None => Some("CreatedAt"),
-        Some(value) => {
-            ["CreatedAt", "CompletedAt", "RetainedSince"].into_iter().find(|known| value.as_str() == Some(known))
-        }
-    }
-}
-
-fn is_longer(least: &Period, most: &Period) -> bool {
-    // Every day of four years and of a century's turn: what holds on each of them is held to hold always.
-    (0..1461).chain(47_000..48_000).all(|day| calendar::add(day * DAY, least) > calendar::add(day * DAY, most))
-}
-
-impl<'a> Policy<'a> {
-    fn read(raw: &'a Value) -> Self {
-        let spec = &raw["spec"];
-        let least = spec["keep"].get("atLeast").map(|value| value.as_str().and_then(calendar::period));
-        let most = spec["keep"].get("atMost").map(|value| value.as_str().and_then(calendar::period));
-        let begins = starts_at(spec.get("startsAt"));
-        let entries = list(spec, "/select");
-        let completes = |entry: &&Value| matches!(text(entry, "/kind"), "Job" | "Pod");
-        let mode = spec.pointer("/disposal/mode");
-        let is_whole = least != Some(None)
-            && most != Some(None)
-            && (least.is_some() || most.is_some())
-            && begins.is_some()
-            && !entries.is_empty()
-            && entries.iter().all(|entry| readable(entry))
-            && (begins != Some("CompletedAt") || entries.iter().all(completes))
-            && !text(spec, "/basis").is_empty()
-            && !text(spec, "/dataCategory").is_empty()
-            && (spec.get("disposal").is_none() || matches!(mode.and_then(Value::as_str), Some("Preview" | "Dispose")))
-            && !matches!((&least, &most), (Some(Some(least)), Some(Some(most))) if is_longer(least, most));
-        Self {
-            name: text(raw, "/metadata/name"),
-            raw,
-            starts_at: begins.unwrap_or("CreatedAt"),
-            at_most: most.flatten(),
-            is_whole,
-            disposes: mode.and_then(Value::as_str) == Some("Dispose"),
-        }
-    }
-
-    fn selects(&self, object: &Value) -> bool {
-        list(self.raw, "/spec/select").into_iter().any(|entry| selects(entry, object))
-    }
-
-    /// From when on a disposal counts: what is stored of this generation.
-    fn since(&self, now: i64) -> i64 {
-        let current = self.raw.pointer("/status/observedGeneration") == self.raw.pointer("/metadata/generation");
-        let stored = calendar::instant(text(self.raw, "/status/since"));
-        stored.filter(|_| current).unwrap_or(now)
-    }
-
-    /// How many it has disposed of so far, and how many more it may past the limit.
-    fn lifted(&self) -> Option<i64> {
-        let total = self.raw.pointer("/status/disposed/total").and_then(Value::as_i64).unwrap_or(0);
-        let generation = self.raw["metadata"]["generation"].as_i64();
-        let lifts = list(self.raw, "/status/decisions").into_iter().filter(|decision| {
-            text(decision, "/type") == "LimitLifted" && decision["generation"].as_i64() == generation
-        });
-        let until = lifts.filter_map(|decision| decision["untilTotal"].as_i64()).max()?;
-        (until > total).then_some(until - total)
-    }
-}
-
 /// Everything of one namespace, as it is stored.
 pub struct Namespace<'a> {
     name: &'a str,
@@ -273,40 +65,66 @@ pub struct Namespace<'a> {
 }
 
 impl<'a> Namespace<'a> {
-    pub fn new(objects: impl IntoIterator<Item = &'a Value>, name: &'a str, known: &'a Known) -> Self {
-        Self { name, objects: objects.into_iter().collect(), known }
+    pub fn new(
+        objects: impl IntoIterator<Item = &'a Value>,
+        name: &'a str,
+        known: &'a Known,
+    ) -> Self {
+        Self {
+            name,
+            objects: objects.into_iter().collect(),
+            known,
+        }
     }
 
     fn all(&self, kind: &str) -> Vec<&'a Value> {
-        self.objects.iter().copied().filter(|object| is(object, kind, self.name)).collect()
+        self.objects
+            .iter()
+            .copied()
+            .filter(|object| is(object, kind, self.name))
+            .collect()
     }
 
     fn raw(&self) -> Option<&'a Value> {
-        let here = |object: &&&Value| text(object, "/kind") == "Namespace" && text(object, "/metadata/name") == self.name;
+        let here = |object: &&&Value| {
+            text(object, "/kind") == "Namespace" && text(object, "/metadata/name") == self.name
+        };
         self.objects.iter().find(here).copied()
     }
 
     /// The baseline of a namespace with a tenant; the tenant alone where it has none.
     fn enrolled(&self) -> Option<Option<&'a Value>> {
         let labels = self.raw()?.pointer("/metadata/labels")?;
-        labels.get("privacy.cloudnexus.io/tenant")?.as_str().filter(|tenant| !tenant.is_empty())?;
+        labels
+            .get("privacy.cloudnexus.io/tenant")?
+            .as_str()
+            .filter(|tenant| !tenant.is_empty())?;
         if self.name.starts_with("kube-") || self.name == "default" {
             return None;
         }
-        let baseline = labels.get("privacy.cloudnexus.io/baseline").and_then(Value::as_str).unwrap_or("default");
-        let named = |object: &&&Value| text(object, "/kind") == "TenantBaseline" && text(object, "/metadata/name") == baseline;
+        let baseline = labels
+            .get("privacy.cloudnexus.io/baseline")
+            .and_then(Value::as_str)
+            .unwrap_or("default");
+        let named = |object: &&&Value| {
+            text(object, "/kind") == "TenantBaseline" && text(object, "/metadata/name") == baseline
+        };
         Some(self.objects.iter().find(named).copied())
     }
 
     /// Whether what is promised here is in force.
     pub fn is_in_force(&self) -> bool {
-        let observes = |raw: &Value| raw["metadata"]["labels"]["privacy.cloudnexus.io/stage"] == "observe";
+        let observes =
+            |raw: &Value| raw["metadata"]["labels"]["privacy.cloudnexus.io/stage"] == "observe";
         let ends = |raw: &Value| raw.pointer("/metadata/deletionTimestamp").is_some();
         self.enrolled().is_some() && !self.raw().is_none_or(|raw| observes(raw) || ends(raw))
     }
 
     fn policies(&self) -> Vec<Policy<'a>> {
-        self.all("RetentionPolicy").into_iter().map(Policy::read).collect()
+        self.all("RetentionPolicy")
+            .into_iter()
+            .map(Policy::read)
+            .collect()
     }
 
     fn minimums(&self) -> Vec<Minimum<'a>> {
@@ -331,7 +149,9 @@ impl<'a> Namespace<'a> {
             return minimums;
         };
         for keep in list(baseline, "/spec/retention/keep") {
-            let period = keep["atLeast"].as_str().map(|text| (text, calendar::period(text)));
+            let period = keep["atLeast"]
+                .as_str()
+                .map(|text| (text, calendar::period(text)));
             minimums.push(Minimum {
                 source: format!("TenantBaseline {}", text(baseline, "/metadata/name")),
                 entry: &keep["select"],
@@ -344,39 +164,78 @@ impl<'a> Namespace<'a> {
 
     /// Whether any minimum of an object still runs.
     pub fn is_kept_longer(&self, object: &Value) -> bool {
-        self.minimums().iter().filter(|minimum| selects(minimum.entry, object)).any(|minimum| {
-            let period = minimum.at_least.and_then(|(_, period)| period);
-            let end = start(object, minimum.starts_at).zip(period).and_then(|(start, period)| calendar::kept_until(start, &period));
-            end.is_none_or(|end| self.known.now < end)
-        })
+        self.minimums()
+            .iter()
+            .filter(|minimum| selects(minimum.entry, object))
+            .any(|minimum| {
+                let period = minimum.at_least.and_then(|(_, period)| period);
+                let end = start(object, minimum.starts_at)
+                    .zip(period)
+                    .and_then(|(start, period)| calendar::kept_until(start, &period));
+                end.is_none_or(|end| self.known.now < end)
+            })
     }
 
     /// Whether a rule that guards read now keeps an object.
     pub fn is_guarded(&self, object: &Value) -> bool {
-        let rules = self.all("GuardParameters").into_iter().flat_map(|raw| list(raw, "/spec/retention"));
-        rules.into_iter().filter(|rule| is_of_rule(rule, object)).any(|rule| {
-            let before = calendar::instant(text(rule, "/startedBefore"));
-            let free = start(object, text(rule, "/startsAt")).zip(before).is_some_and(|(start, before)| start <= before);
-            !free
+        let rules = self
+            .all("GuardParameters")
+            .into_iter()
+            .flat_map(|raw| list(raw, "/spec/retention"));
+        rules
+            .into_iter()
+            .filter(|rule| is_of_rule(rule, object))
+            .any(|rule| {
+                let before = calendar::instant(text(rule, "/startedBefore"));
+                let free = start(object, text(rule, "/startsAt"))
+                    .zip(before)
+                    .is_some_and(|(start, before)| start <= before);
+                !free
+            })
+    }
+
+    /// Whether a policy keeps an object of which the operator has not yet stored what guards read.
+    pub fn is_uncompiled(&self, object: &Value) -> bool {
+        self.all("RetentionPolicy").into_iter().any(|raw| {
+            let observed =
+                raw.pointer("/status/observedGeneration") == raw.pointer("/metadata/generation");
+            let keeps = raw.pointer("/spec/keep/atLeast").is_some();
+            !observed
+                && keeps
+                && list(raw, "/spec/select")
+                    .into_iter()
+                    .any(|entry| selects(entry, object))
         })
     }
 
     /// Whether a hold keeps an object: one that nobody released, or whose release has not given everything back.
     pub fn is_held(&self, object: &Value) -> bool {
         self.all("ProcessingHold").into_iter().any(|hold| {
-            let decisions: Vec<&Value> = list(hold, "/status/decisions").into_iter().filter(|one| is_decision(one)).collect();
-            let decided = |what: &'static str| decisions.iter().filter(move |one| text(one, "/type") == what);
-            let restored = list(hold, "/status/conditions")
-                .iter()
-                .any(|condition| text(condition, "/type") == "Restored" && text(condition, "/status") == "True");
+            let decisions: Vec<&Value> = list(hold, "/status/decisions")
+                .into_iter()
+                .filter(|one| is_decision(one))
+                .collect();
+            let decided = |what: &'static str| {
+                decisions
+                    .iter()
+                    .filter(move |one| text(one, "/type") == what)
+            };
+            let restored = list(hold, "/status/conditions").iter().any(|condition| {
+                text(condition, "/type") == "Restored" && text(condition, "/status") == "True"
+            });
             let over = decided("Released").next().is_some() && restored;
-            let excepted: Vec<&Value> = decided("Narrowed").flat_map(|decision| list(decision, "/exceptKinds")).collect();
+            let excepted: Vec<&Value> = decided("Narrowed")
+                .flat_map(|decision| list(decision, "/exceptKinds"))
+                .collect();
             !over && covers(&hold["spec"], &excepted, object)
         })
     }
 
     fn is_watched(&self, entry: &Value) -> bool {
-        let kind = (text(entry, "/apiVersion").to_owned(), text(entry, "/kind").to_owned());
+        let kind = (
+            text(entry, "/apiVersion").to_owned(),
+            text(entry, "/kind").to_owned(),
+        );
         !self.known.unread.contains(&kind)
     }
 
@@ -385,7 +244,10 @@ impl<'a> Namespace<'a> {
         let baseline = self.enrolled()??;
         let readable = |keep: &&Value| {
             readable(&keep["select"])
-                && keep["atLeast"].as_str().and_then(calendar::period).is_some()
+                && keep["atLeast"]
+                    .as_str()
+                    .and_then(calendar::period)
+                    .is_some()
                 && match starts_at(keep.get("startsAt")) {
                     None => false,
                     Some("CompletedAt") => matches!(text(keep, "/select/kind"), "Job" | "Pod"),
@@ -393,7 +255,9 @@ impl<'a> Namespace<'a> {
                 }
         };
         let all = list(baseline, "/spec/retention/keep").iter().all(readable);
-        let graced = baseline.pointer("/spec/retention/grace").is_none_or(|grace| grace.as_str().and_then(calendar::grace).is_some());
+        let graced = baseline
+            .pointer("/spec/retention/grace")
+            .is_none_or(|grace| grace.as_str().and_then(calendar::grace).is_some());
         (all && graced).then_some(&baseline["spec"]["retention"])
     }
 
@@ -410,7 +274,9 @@ impl<'a> Namespace<'a> {
     }
 
     fn grace(&self) -> Period {
-        let written = self.bounds().and_then(|bounds| bounds.get("grace")?.as_str());
+        let written = self
+            .bounds()
+            .and_then(|bounds| bounds.get("grace")?.as_str());
         calendar::grace(written.unwrap_or("P1D")).unwrap()
     }
 
@@ -422,9 +288,13 @@ impl<'a> Namespace<'a> {
     /// When an object goes by a policy, as far as periods say.
     fn goes_at(&self, policy: &Policy, object: &Value, end: i64) -> Option<i64> {
         let minimums = self.minimums();
-        let binding = minimums.iter().filter(|minimum| selects(minimum.entry, object));
+        let binding = minimums
+            .iter()
+            .filter(|minimum| selects(minimum.entry, object));
         let latest = binding
-            .filter_map(|minimum| calendar::kept_until(start(object, minimum.starts_at)?, &minimum.at_least?.1?))
+            .filter_map(|minimum| {
+                calendar::kept_until(start(object, minimum.starts_at)?, &minimum.at_least?.1?)
+            })
             .max();
         let eligible = latest.map_or(end, |latest| latest.max(end));
         calendar::grace_over(eligible.max(policy.since(self.known.now)), &self.grace())
@@ -441,9 +311,15 @@ impl<'a> Namespace<'a> {
             Some(Keeps::Minimum)
         } else if is_tracked(metadata) {
             Some(Keeps::Elsewhere)
-        } else if list(metadata, "/ownerReferences").iter().any(|owner| owner["controller"] == true) {
+        } else if list(metadata, "/ownerReferences")
+            .iter()
+            .any(|owner| owner["controller"] == true)
+        {
             Some(Keeps::Owner)
-        } else if self.goes_at(policy, object, end).is_none_or(|goes| self.known.now < goes) {
+        } else if self
+            .goes_at(policy, object, end)
+            .is_none_or(|goes| self.known.now < goes)
+        {
             Some(Keeps::Grace)
         } else {
             None
@@ -452,17 +328,32 @@ impl<'a> Namespace<'a> {
 
     /// Whether something stands in the way of every disposal here, or of this object's.
     fn is_stopped(&self, uid: &str) -> bool {
-        let mut policies = self.all("RetentionPolicy").into_iter().flat_map(|raw| list(raw, "/spec/select"));
+        let mut policies = self
+            .all("RetentionPolicy")
+            .into_iter()
+            .flat_map(|raw| list(raw, "/spec/select"));
         self.known.clock_doubted
             || self.known.ledger_broken
             || !policies.all(|entry| !readable(entry) || self.is_watched(entry))
-            || self.known.refused.get(uid).is_some_and(|until| self.known.now < *until)
+            || self
+                .known
+                .refused
+                .get(uid)
+                .is_some_and(|until| self.known.now < *until)
     }
 
     /// Objects that policies may dispose of at all.
     fn items(&self) -> Vec<&'a Value> {
-        let ours = ["Namespace", "TenantBaseline", "RetentionPolicy", "ProcessingHold", "GuardParameters"];
-        let managed = |object: &Value| object["metadata"]["labels"]["privacy.cloudnexus.io/managed-by"] == "covenant";
+        let ours = [
+            "Namespace",
+            "TenantBaseline",
+            "RetentionPolicy",
+            "ProcessingHold",
+            "GuardParameters",
+        ];
+        let managed = |object: &Value| {
+            object["metadata"]["labels"]["privacy.cloudnexus.io/managed-by"] == "covenant"
+        };
         let here = |object: &&Value| {
             text(object, "/metadata/namespace") == self.name
                 && !ours.contains(&text(object, "/kind"))
@@ -484,12 +375,23 @@ impl<'a> Namespace<'a> {
             let name = policy.name.to_owned();
             let kept = verdict.kept.entry(name.clone()).or_default();
             let mut fit = Vec::new();
-            for object in self.items().into_iter().filter(|object| policy.selects(object)) {
-                let Some(end) = self.end(policy, object).filter(|end| *end <= self.known.now) else {
+            for object in self
+                .items()
+                .into_iter()
+                .filter(|object| policy.selects(object))
+            {
+                let Some(end) = self
+                    .end(policy, object)
+                    .filter(|end| *end <= self.known.now)
+                else {
                     continue;
                 };
                 let uid = text(object, "/metadata/uid").to_owned();
-                let order = (text(object, "/apiVersion"), text(object, "/kind"), text(object, "/metadata/name"));
+                let order = (
+                    group(text(object, "/apiVersion")),
+                    text(object, "/kind"),
+                    text(object, "/metadata/name"),
+                );
                 match self.keeps(policy, object, end) {
                     Some(keeps) => drop(kept.insert(uid, keeps)),
                     None => fit.push((self.goes_at(policy, object, end), order, uid)),
@@ -500,9 +402,11 @@ impl<'a> Namespace<'a> {
             let may = if number <= self.per_run() && number <= left {
                 number
             } else {
-                verdict.tripped.insert(name.clone());
                 policy.lifted().unwrap_or(0).min(number)
             };
+            if may < number {
+                verdict.tripped.insert(name.clone());
+            }
             let due = verdict.due.entry(name.clone()).or_default();
             for (place, (at, _, uid)) in fit.into_iter().enumerate() {
                 if i64::try_from(place).unwrap() >= may {
@@ -521,21 +425,47 @@ impl<'a> Namespace<'a> {
                 left = (left - may).max(0);
             }
         }
-        verdict.goes = first.into_iter().map(|(uid, (_, name))| (uid, name)).collect();
+        verdict.goes = first
+            .into_iter()
+            .map(|(uid, (_, name))| (uid, name))
+            .collect();
         verdict
+    }
+
+    /// How many objects may go by each policy at once, whatever is due.
+    pub fn may_dispose(&self) -> BTreeMap<String, i64> {
+        let left = self.left_of_the_day();
+        let bound = |policy: &Policy| self.per_run().min(left).max(policy.lifted().unwrap_or(0));
+        self.policies()
+            .iter()
+            .map(|policy| (policy.name.to_owned(), bound(policy)))
+            .collect()
     }
 
     /// How many objects may still go here within 24 hours. Of a policy that ran within them, and of whose last run nothing is
     /// known, everything that it ever disposed of counts.
     fn left_of_the_day(&self) -> i64 {
         let counts = |at: i64| self.known.now - at < DAY;
-        let here = || self.known.runs.iter().filter(|(namespace, ..)| namespace == self.name);
-        let known: i64 = here().filter(|(_, at, ..)| counts(*at)).map(|(.., number)| number).sum();
+        let here = || {
+            self.known
+                .runs
+                .iter()
+                .filter(|(namespace, ..)| namespace == self.name)
+        };
+        let known: i64 = here()
+            .filter(|(_, at, ..)| counts(*at))
+            .map(|(.., number)| number)
+            .sum();
         let policies = self.all("RetentionPolicy").into_iter();
         let forgotten = policies.filter_map(|raw| {
             let last = calendar::instant(text(raw, "/status/disposed/lastRunAt"))?;
-            let told = here().any(|(_, at, policy, _)| *at == last && policy == text(raw, "/metadata/uid"));
-            (counts(last) && !told).then(|| raw.pointer("/status/disposed/total").and_then(Value::as_i64).unwrap_or(0))
+            let told = here()
+                .any(|(_, at, policy, _)| *at == last && policy == text(raw, "/metadata/uid"));
+            (counts(last) && !told).then(|| {
+                raw.pointer("/status/disposed/total")
+                    .and_then(Value::as_i64)
+                    .unwrap_or(0)
+            })
         });
         (self.per_day() - known - forgotten.sum::<i64>()).max(0)
     }
@@ -543,92 +473,59 @@ impl<'a> Namespace<'a> {
     /// The rules that guards are to read, in the words in which they read them, each with the last second at which what is past
     /// its minimum began; none where that never ends.
     pub fn boundaries(&self) -> Vec<(Value, Option<i64>)> {
-        let minimums = self.minimums().into_iter().filter(|minimum| readable(minimum.entry));
+        let minimums = self
+            .minimums()
+            .into_iter()
+            .filter(|minimum| readable(minimum.entry));
         minimums
             .map(|minimum| {
-                let past = minimum.period().map(|period| calendar::all_past(self.known.now, &period));
+                let past = minimum
+                    .period()
+                    .map(|period| calendar::all_past(self.known.now, &period));
                 (minimum.rule(), past)
             })
             .collect()
     }
 
     /// What a rule would let go if it were further on: uids of what began after the one instant and not after the other.
-    pub fn freed_between(&self, rule: &str, after: Option<i64>, until: Option<i64>) -> Vec<&'a str> {
+    pub fn freed_between(
+        &self,
+        rule: &str,
+        after: Option<i64>,
+        until: Option<i64>,
+    ) -> Vec<&'a str> {
         let rule: Value = serde_json::from_str(rule).unwrap();
         let freed = |object: &&&Value| {
             let began = start(object, text(&rule, "/startsAt"));
-            is_of_rule(&rule, object) && began.is_some_and(|began| Some(began) > after && Some(began) <= until)
+            is_of_rule(&rule, object)
+                && began.is_some_and(|began| Some(began) > after && Some(began) <= until)
         };
         let objects = self.items();
-        objects.iter().filter(freed).map(|object| text(object, "/metadata/uid")).collect()
+        objects
+            .iter()
+            .filter(freed)
+            .map(|object| text(object, "/metadata/uid"))
+            .collect()
     }
 
     /// Whether a rule is of a policy or a baseline of which some selection cannot be read, so that it stays as it is.
     pub fn is_of_unreadable(&self, rule: &str) -> bool {
         let rule: Value = serde_json::from_str(rule).unwrap();
-        let policies = self.all("RetentionPolicy").into_iter().map(|raw| ("RetentionPolicy", raw, list(raw, "/spec/select")));
+        let policies = self
+            .all("RetentionPolicy")
+            .into_iter()
+            .map(|raw| ("RetentionPolicy", raw, list(raw, "/spec/select")));
         let baseline = self.enrolled().flatten().into_iter().map(|raw| {
             let keeps = list(raw, "/spec/retention/keep").into_iter();
-            ("TenantBaseline", raw, keeps.map(|keep| &keep["select"]).collect())
+            (
+                "TenantBaseline",
+                raw,
+                keeps.map(|keep| &keep["select"]).collect(),
+            )
         });
         policies.chain(baseline).any(|(kind, raw, entries)| {
             let source = format!("{kind} {}", text(raw, "/metadata/name"));
             text(&rule, "/rule") == source && entries.iter().any(|entry| !readable(entry))
         })
     }
-}
-
-/// Whether a rule that guards read is about an object.
-fn is_of_rule(rule: &Value, object: &Value) -> bool {
-    let of_kind = group(text(object, "/apiVersion")) == text(rule, "/apiGroup") && text(object, "/kind") == text(rule, "/kind");
-    (text(rule, "/kind") == "*" || of_kind) && has(rule, object)
-}
-
-/// Argo CD, Flux and Helm mark what they keep as it is.
-fn is_tracked(metadata: &Value) -> bool {
-    let label = |name: &str| metadata["labels"].get(name).is_some();
-    let annotation = |name: &str| metadata["annotations"].get(name).is_some();
-    let by_argo = metadata["annotations"].as_object().is_some_and(|all| all.keys().any(|key| key.starts_with("argocd.argoproj.io/")));
-    annotation("argocd.argoproj.io/tracking-id")
-        || label("argocd.argoproj.io/instance")
-        || (by_argo && label("app.kubernetes.io/instance"))
-        || label("kustomize.toolkit.fluxcd.io/name")
-        || label("helm.toolkit.fluxcd.io/name")
-        || annotation("meta.helm.sh/release-name")
-        || metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
-}
-
-fn is_decision(decision: &Value) -> bool {
-    ["Released", "Narrowed"].contains(&text(decision, "/type"))
-        && decision["by"].is_string()
-        && decision["reason"].is_string()
-}
-
-/// Whether the scope of a hold has an object. A scope that cannot be read has everything.
-fn covers(spec: &Value, narrowed: &[&Value], object: &Value) -> bool {
-    let scope = &spec["scope"];
-    let kinds = |field: &str| -> Option<Vec<&Value>> {
-        let Some(value) = scope.get(field).filter(|value| !value.is_null()) else {
-            return Some(Vec::new());
-        };
-        let kinds: Vec<&Value> = value.as_array()?.iter().collect();
-        kinds.iter().all(|held| held["kind"].is_string()).then_some(kinds)
-    };
-    let parts = (texts(scope.get("matchLabels")), kinds("kinds"), kinds("exceptKinds"));
-    let (Some(labels), Some(named), Some(excepted), true) = (parts.0, parts.1, parts.2, scope.is_null() || scope.is_object()) else {
-        return !narrowed.iter().any(|held| is_of(held, object, ""));
-    };
-    let carries = |(label, value): (&&str, &&str)| {
-        object["metadata"]["labels"].get(*label).and_then(Value::as_str) == Some(*value)
-    };
-    let own = group(text(object, "/apiVersion"));
-    labels.iter().all(carries)
-        && (named.is_empty() || named.iter().any(|held| is_of(held, object, own)))
-        && !excepted.iter().chain(narrowed).any(|held| is_of(held, object, ""))
-}
-
-/// Whether a hold's kind is an object's. Where no group is written, the given one is meant.
-fn is_of(held: &Value, object: &Value, unwritten: &str) -> bool {
-    let written = held.get("apiGroup").and_then(Value::as_str).unwrap_or(unwritten);
-    text(held, "/kind") == text(object, "/kind") && written == group(text(object, "/apiVersion"))
 }

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 
 use covenant::diff::{Action, Change, diff};
 use covenant::model::{
-    KindState, LedgerState, ObjectKey, PolicyRun, RefusedItem, ResourceKind, RunResult, Unit, World,
+    Dirty, Kind, KindState, LedgerState, ObjectKey, PolicyRun, RefusedItem, ResourceKind,
+    RunResult, Unit, World,
 };
-use covenant::plan::{Candidate, Inquiry, Plan, Run, plan};
+use covenant::plan::{Candidate, Fate, Inquiry, Plan, Run, fate, plan};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::oracle::calendar;
-use crate::oracle::retention::{self, Known};
+use crate::oracle::raw;
+use crate::oracle::retention::{Known, Namespace};
 use crate::support;
 use crate::worlds::{NAMESPACE, Scene};
 
@@ -28,6 +30,8 @@ pub struct Cluster {
     pub world: World,
     pub known: Known,
     entries: u64,
+    /// Whether what happened since this was last asked marks the namespace.
+    marked: bool,
 }
 
 pub fn unit() -> Unit {
@@ -35,21 +39,37 @@ pub fn unit() -> Unit {
 }
 
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn key(object: &Value) -> Key {
     let part = |pointer: &str| text(object, pointer).to_owned();
-    (part("/kind"), part("/metadata/namespace"), part("/metadata/name"))
+    (
+        part("/kind"),
+        part("/metadata/namespace"),
+        part("/metadata/name"),
+    )
 }
 
 pub fn is_item(object: &Value) -> bool {
-    !["Namespace", "TenantBaseline", "RetentionPolicy", "ProcessingHold", "GuardParameters"].contains(&text(object, "/kind"))
+    ![
+        "Namespace",
+        "TenantBaseline",
+        "RetentionPolicy",
+        "ProcessingHold",
+        "GuardParameters",
+    ]
+    .contains(&text(object, "/kind"))
 }
 
 /// The same object is served in every version of its kind.
 fn serves(kind: &ResourceKind, object: &Value) -> bool {
-    let group = text(object, "/apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let group = text(object, "/apiVersion")
+        .split_once('/')
+        .map_or("", |(group, _)| group);
     kind.kind == text(object, "/kind") && kind.group == group
 }
 
@@ -60,6 +80,7 @@ impl Cluster {
             world: support::world([]),
             known: scene.known.clone(),
             entries: 100,
+            marked: false,
         };
         for object in &scene.objects {
             cluster.put(object.clone());
@@ -69,27 +90,44 @@ impl Cluster {
     }
 
     /// Tells the World what no object does.
-    fn tell(&mut self) {
+    pub fn tell(&mut self) {
         let problem = |broken: bool| broken.then(|| "it is broken".to_owned());
-        self.world.learn_ledger(LedgerState { head: None, problem: problem(self.known.ledger_broken) });
-        self.world.learn_clock(problem(self.known.clock_doubted));
+        let dirty = self.world.learn_ledger(LedgerState {
+            head: None,
+            problem: problem(self.known.ledger_broken),
+        });
+        self.mark(&dirty);
+        let dirty = self.world.learn_clock(problem(self.known.clock_doubted));
+        self.mark(&dirty);
         for (api_version, kind) in &self.known.unread {
             let message = "it may not be read".to_owned();
-            self.world.tell_kind(&ResourceKind::parse(api_version, kind), KindState::Forbidden { message });
+            let dirty = self.world.tell_kind(
+                &ResourceKind::parse(api_version, kind),
+                KindState::Forbidden { message },
+            );
+            self.marked |= dirty.0.contains(&unit());
         }
         for (index, (namespace, at, policy, disposed)) in self.known.runs.iter().enumerate() {
             let index = u64::try_from(index).unwrap() * 10;
-            let run = PolicyRun { disposed: *disposed, ledger: Some((index, index + 9)) };
-            self.world.learn_run(RunResult {
+            let run = PolicyRun {
+                disposed: *disposed,
+                ledger: Some((index, index + 9)),
+            };
+            let dirty = self.world.learn_run(RunResult {
                 namespace: namespace.clone(),
                 at: Timestamp::from_second(*at).unwrap(),
                 policies: BTreeMap::from([(policy.clone(), run)]),
                 refused: Vec::new(),
             });
+            self.marked |= dirty.0.contains(&unit());
         }
         let mut refused = Vec::new();
         for (uid, until) in &self.known.refused {
-            let Some(raw) = self.objects.values().find(|raw| text(raw, "/metadata/uid") == uid) else {
+            let Some(raw) = self
+                .objects
+                .values()
+                .find(|raw| text(raw, "/metadata/uid") == uid)
+            else {
                 continue;
             };
             refused.push(RefusedItem {
@@ -103,7 +141,13 @@ impl Cluster {
         }
         if !refused.is_empty() {
             let (namespace, at) = (NAMESPACE.to_owned(), self.now());
-            self.world.learn_run(RunResult { namespace, at, policies: BTreeMap::new(), refused });
+            let dirty = self.world.learn_run(RunResult {
+                namespace,
+                at,
+                policies: BTreeMap::new(),
+                refused,
+            });
+            self.mark(&dirty);
         }
     }
 
@@ -116,7 +160,8 @@ impl Cluster {
         if is_item(&object) {
             self.show(&object);
         } else {
-            support::apply(&mut self.world, &object);
+            let dirty = support::apply(&mut self.world, &object);
+            self.mark(&dirty);
         }
         self.objects.insert(key(&object), object);
         self.watch();
@@ -125,11 +170,25 @@ impl Cluster {
     /// Shows an item, if anything selects its kind.
     fn show(&mut self, item: &Value) {
         for kind in self.world.wanted_kinds() {
-            if serves(&kind, item) {
-                let metadata: ObjectMeta = serde_json::from_value(item["metadata"].clone()).unwrap();
-                self.world.apply_item(&kind, &metadata);
+            let is_read = !self
+                .known
+                .unread
+                .contains(&(kind.api_version(), kind.kind.clone()));
+            if is_read && serves(&kind, item) {
+                let metadata: ObjectMeta =
+                    serde_json::from_value(item["metadata"].clone()).unwrap();
+                let dirty = self.world.apply_item(&kind, &metadata);
+                self.mark(&dirty);
             }
         }
+    }
+
+    fn mark(&mut self, dirty: &Dirty) {
+        self.marked |= dirty.0.contains(&unit());
+    }
+
+    pub fn is_marked(&mut self) -> bool {
+        std::mem::take(&mut self.marked)
     }
 
     /// Reads each kind that something selects.
@@ -142,11 +201,17 @@ impl Cluster {
             if self.known.unread.contains(&unread) {
                 continue;
             }
-            for item in self.objects.values().filter(|object| is_item(object) && serves(&kind, object)) {
-                let metadata: ObjectMeta = serde_json::from_value(item["metadata"].clone()).unwrap();
+            for item in self
+                .objects
+                .values()
+                .filter(|object| is_item(object) && serves(&kind, object))
+            {
+                let metadata: ObjectMeta =
+                    serde_json::from_value(item["metadata"].clone()).unwrap();
                 self.world.apply_item(&kind, &metadata);
             }
-            self.world.tell_kind(&kind, KindState::Synced);
+            let dirty = self.world.tell_kind(&kind, KindState::Synced);
+            self.mark(&dirty);
         }
     }
 
@@ -161,6 +226,7 @@ impl Cluster {
             let violations = covenant::check::check(&planned, &self.world, self.now());
             let told: Vec<String> = violations.iter().map(ToString::to_string).collect();
             assert!(told.is_empty(), "{told:?}");
+            self.rests_on_what_is_stored(&planned);
             let changes = diff(&planned, &self.world);
             let answered = self.answer(&planned);
             if changes.is_empty() && !answered {
@@ -170,7 +236,38 @@ impl Cluster {
                 self.write(&change);
             }
         }
-        panic!("planning does not come to rest: {:#?}", diff(&self.plan(), &self.world));
+        panic!(
+            "planning does not come to rest: {:#?}",
+            diff(&self.plan(), &self.world)
+        );
+    }
+
+    /// Whoever goes, goes by a generation that was stored first, past a boundary that was stored first.
+    fn rests_on_what_is_stored(&self, planned: &Plan) {
+        let policies = self.policies();
+        let here = Namespace::new(self.objects.values(), NAMESPACE, &self.known);
+        for candidate in Self::runs(planned)
+            .into_iter()
+            .flat_map(|run| &run.candidates)
+        {
+            let policy = policies[&candidate.policy.name];
+            assert_eq!(
+                policy["status"]["observedGeneration"], policy["metadata"]["generation"],
+                "{candidate:?}"
+            );
+            assert!(
+                policy["status"]["since"].is_string(),
+                "{candidate:?} by {policy}"
+            );
+            let raw = self.named(&candidate.key.name).unwrap();
+            assert_eq!(text(&raw, "/metadata/uid"), candidate.uid);
+            assert_eq!(text(&raw, "/metadata/resourceVersion"), candidate.version);
+            assert!(
+                !here.is_guarded(&raw),
+                "{candidate:?} past\n{}",
+                self.told()
+            );
+        }
     }
 
     /// Says which of the asked-for objects have completed.
@@ -181,9 +278,14 @@ impl Cluster {
                 continue;
             };
             for (kind, key, uid, version) in objects {
-                let raw = self.objects.get(&(kind.kind.clone(), key.namespace.clone(), key.name.clone()));
-                let completed = raw.and_then(retention::completed).map(|at| Timestamp::from_second(at).unwrap());
-                self.world.learn_completion(kind, key, uid, version, completed);
+                let raw =
+                    self.objects
+                        .get(&(kind.kind.clone(), key.namespace.clone(), key.name.clone()));
+                let completed = raw
+                    .and_then(raw::completed)
+                    .map(|at| Timestamp::from_second(at).unwrap());
+                self.world
+                    .learn_completion(kind, key, uid, version, completed);
                 answered = true;
             }
         }
@@ -192,14 +294,19 @@ impl Cluster {
 
     fn write(&mut self, change: &Change) {
         let target = &change.target;
-        let at = (target.kind.as_str().to_owned(), target.key.namespace.clone(), target.key.name.clone());
+        let at = (
+            target.kind.as_str().to_owned(),
+            target.key.namespace.clone(),
+            target.key.name.clone(),
+        );
         let stored = match &change.action {
             Action::Create { body } | Action::Apply { body } => {
                 let mut object = body.clone();
                 object["metadata"]["uid"] = json!("parameters");
                 object["metadata"]["generation"] = json!(1);
                 object["metadata"]["creationTimestamp"] = json!(calendar::text(self.known.now));
-                object["metadata"]["managedFields"] = json!([{ "manager": change.manager, "operation": "Apply" }]);
+                object["metadata"]["managedFields"] =
+                    json!([{ "manager": change.manager, "operation": "Apply" }]);
                 object
             }
             Action::ReplaceStatus { body } => {
@@ -217,22 +324,103 @@ impl Cluster {
         self.put(stored);
     }
 
+    pub fn named(&self, name: &str) -> Option<Value> {
+        self.objects
+            .values()
+            .find(|raw| is_item(raw) && text(raw, "/metadata/name") == name)
+            .cloned()
+    }
+
+    /// Takes an item away, as somebody else's delete does.
+    pub fn remove(&mut self, name: &str) {
+        while let Some(raw) = self.named(name) {
+            self.objects.remove(&key(&raw));
+            self.hide(&raw);
+        }
+    }
+
+    fn hide(&mut self, raw: &Value) {
+        for kind in self.world.wanted_kinds() {
+            if serves(&kind, raw) {
+                let dirty = self.world.remove_item(
+                    &kind,
+                    &ObjectKey::new(NAMESPACE, text(raw, "/metadata/name")),
+                );
+                self.mark(&dirty);
+            }
+        }
+    }
+
+    /// What the planner explains of each item, in each version that is watched.
+    pub fn fates(&self) -> Vec<(&Value, Fate)> {
+        let watched = self.world.wanted_kinds();
+        let items = self.objects.values().filter(|raw| is_item(raw));
+        let pairs = items.flat_map(|raw| {
+            watched
+                .iter()
+                .filter(|kind| serves(kind, raw))
+                .map(move |kind| (raw, kind))
+        });
+        let explained = |(raw, kind)| {
+            let key = ObjectKey::new(NAMESPACE, text(raw, "/metadata/name"));
+            Some((raw, fate(&self.world, kind, &key, self.now())?))
+        };
+        pairs.filter_map(explained).collect()
+    }
+
+    pub fn drop_hold(&mut self, name: &str) {
+        self.objects.remove(&(
+            "ProcessingHold".to_owned(),
+            NAMESPACE.to_owned(),
+            name.to_owned(),
+        ));
+        let dirty = self
+            .world
+            .remove(Kind::Hold, &ObjectKey::new(NAMESPACE, name));
+        self.mark(&dirty);
+    }
+
+    /// The operator starts anew: what it knows is what is stored.
+    pub fn restart(&mut self) {
+        self.known.runs.clear();
+        self.known.refused.clear();
+        let objects = self.objects.values().cloned().collect();
+        let entries = self.entries;
+        *self = Self::new(&Scene {
+            objects,
+            known: self.known.clone(),
+        });
+        self.entries = entries;
+    }
+
     /// What is stored, for the reader of a failure.
     pub fn told(&self) -> String {
-        self.objects.values().map(|object| format!("{object}\n")).collect()
+        self.objects
+            .values()
+            .map(|object| format!("{object}\n"))
+            .collect()
     }
 
     /// The policies as they are stored, by name.
     pub fn policies(&self) -> BTreeMap<String, &Value> {
-        let policies = self.objects.iter().filter(|((kind, ..), _)| kind == "RetentionPolicy");
-        policies.map(|((.., name), raw)| (name.clone(), raw)).collect()
+        let policies = self
+            .objects
+            .iter()
+            .filter(|((kind, ..), _)| kind == "RetentionPolicy");
+        policies
+            .map(|((.., name), raw)| (name.clone(), raw))
+            .collect()
     }
 
     pub fn runs(planned: &Plan) -> Vec<&Run> {
-        planned.inquiries.iter().filter_map(|inquiry| match inquiry {
-            Inquiry::Dispose(run) => Some(run),
-            _ => None,
-        }).collect()
+        planned
+            .inquiries
+            .iter()
+            .filter_map(|inquiry| match inquiry {
+                Inquiry::Dispose(run) => Some(run),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Carries a run out as the API server does: on this uid and this version, and where no guard keeps it. Gives the raw
@@ -248,22 +436,40 @@ impl Cluster {
                 refused: Vec::new(),
             };
             for candidate in &run.candidates {
-                let at = (candidate.kind.kind.clone(), candidate.key.namespace.clone(), candidate.key.name.clone());
-                let found = self.objects.get(&at).cloned().filter(|raw| is_the_one(raw, candidate));
+                let at = (
+                    candidate.kind.kind.clone(),
+                    candidate.key.namespace.clone(),
+                    candidate.key.name.clone(),
+                );
+                let here = Namespace::new(self.objects.values(), NAMESPACE, &self.known);
+                let is_free = |raw: &Value| {
+                    !here.is_held(raw) && !here.is_guarded(raw) && !here.is_uncompiled(raw)
+                };
+                let found = self
+                    .objects
+                    .get(&at)
+                    .filter(|raw| is_the_one(raw, candidate) && is_free(raw))
+                    .cloned();
                 let Some(raw) = found else {
                     result.refused.push(RefusedItem {
                         kind: candidate.kind.clone(),
                         key: candidate.key.clone(),
                         uid: candidate.uid.clone(),
-                        category: "Replaced".to_owned(),
-                        message: "it is another one".to_owned(),
+                        category: "Refused".to_owned(),
+                        message: "it is another one, or kept".to_owned(),
                         until: self.now(),
                     });
                     continue;
                 };
                 self.objects.remove(&at);
-                self.world.remove_item(&candidate.kind, &candidate.key);
-                let of = result.policies.entry(candidate.policy.uid.clone()).or_insert(PolicyRun { disposed: 0, ledger: None });
+                self.hide(&raw);
+                let of = result
+                    .policies
+                    .entry(candidate.policy.uid.clone())
+                    .or_insert(PolicyRun {
+                        disposed: 0,
+                        ledger: None,
+                    });
                 of.disposed += 1;
                 gone.push((candidate.policy.name.clone(), raw));
             }
@@ -271,16 +477,23 @@ impl Cluster {
                 let from = self.entries;
                 self.entries += u64::try_from(of.disposed).unwrap() * 2;
                 of.ledger = Some((from, self.entries - 1));
-                self.known.runs.push((NAMESPACE.to_owned(), self.known.now, policy.clone(), of.disposed));
+                self.known.runs.push((
+                    NAMESPACE.to_owned(),
+                    self.known.now,
+                    policy.clone(),
+                    of.disposed,
+                ));
             }
-            self.world.learn_run(result);
+            let dirty = self.world.learn_run(result);
+            self.mark(&dirty);
         }
         gone
     }
 }
 
 fn is_the_one(raw: &Value, candidate: &Candidate) -> bool {
-    text(raw, "/metadata/uid") == candidate.uid && text(raw, "/metadata/resourceVersion") == candidate.version
+    text(raw, "/metadata/uid") == candidate.uid
+        && text(raw, "/metadata/resourceVersion") == candidate.version
 }
 
 /// JSON merge: what is null goes.

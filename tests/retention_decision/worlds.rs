@@ -49,9 +49,24 @@ fn period() -> impl Strategy<Value = Value> {
 
 /// What an instant is before, as far as a random period goes, give or take.
 fn past(now: i64) -> impl Strategy<Value = i64> {
-    let off = select(vec![0, 0, 0, 1, 1, -1, -2, HOUR, -HOUR, DAY, -DAY, -2 * DAY, -40 * DAY]);
-    let from_period = (readable_period(), off)
-        .prop_map(move |(period, off)| calendar::all_past(now, &calendar::period(period).unwrap()) + off);
+    let off = select(vec![
+        0,
+        0,
+        0,
+        1,
+        1,
+        -1,
+        -2,
+        HOUR,
+        -HOUR,
+        DAY,
+        -DAY,
+        -2 * DAY,
+        -40 * DAY,
+    ]);
+    let from_period = (readable_period(), off).prop_map(move |(period, off)| {
+        calendar::all_past(now, &calendar::period(period).unwrap()) + off
+    });
     prop_oneof![
         10 => from_period,
         1 => Just(0),
@@ -62,12 +77,29 @@ fn past(now: i64) -> impl Strategy<Value = i64> {
 }
 
 fn start() -> impl Strategy<Value = Option<&'static str>> {
-    select(vec![None, None, None, Some("CreatedAt"), Some("RetainedSince"), Some("RetainedSince"), Some("CompletedAt")])
+    select(vec![
+        None,
+        None,
+        None,
+        Some("CreatedAt"),
+        Some("RetainedSince"),
+        Some("RetainedSince"),
+        Some("CompletedAt"),
+    ])
 }
 
 /// An entry of `select`: mostly some of the objects, now and then one that cannot be read.
 fn entry() -> impl Strategy<Value = Value> {
-    let kinds = vec![("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("batch/v1", "Job"), ("widgets.example.com/v1", "Widget"), ("widgets.example.com/v1beta1", "Widget")];
+    let kinds = vec![
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("batch/v1", "Job"),
+        ("widgets.example.com/v1", "Widget"),
+    ];
     let narrowed = select(vec![
         json!({ "matchLabels": { "app": "log" } }),
         json!({ "matchLabels": { "app": "log" } }),
@@ -97,13 +129,36 @@ fn entry() -> impl Strategy<Value = Value> {
 }
 
 fn policy(name: &'static str, now: i64) -> impl Strategy<Value = Value> {
-    let keep = (proptest::option::weighted(0.4, period()), proptest::option::weighted(0.92, period()));
-    let disposal = select(vec![None, Some("Preview"), Some("Dispose"), Some("Dispose"), Some("Dispose"), Some("Dispose")]);
+    let keep = (
+        proptest::option::weighted(0.4, period()),
+        proptest::option::weighted(0.92, period()),
+    );
+    let disposal = select(vec![
+        None,
+        Some("Preview"),
+        Some("Dispose"),
+        Some("Dispose"),
+        Some("Dispose"),
+        Some("Dispose"),
+    ]);
     let since = (
-        select(vec![None, Some(0), Some(HOUR), Some(DAY), Some(DAY), Some(40 * DAY), Some(40 * DAY), Some(40 * DAY), Some(40 * DAY)]),
+        select(vec![
+            None,
+            Some(0),
+            Some(HOUR),
+            Some(DAY),
+            Some(DAY),
+            Some(40 * DAY),
+            Some(40 * DAY),
+            Some(40 * DAY),
+            Some(40 * DAY),
+        ]),
         select(vec![1, 1, 1, 1, 1, 1, 1, 2]),
     );
-    let disposed = (proptest::option::weighted(0.3, (0..6_i64, select(vec![HOUR, DAY - 1, DAY, 2 * DAY]))), proptest::option::weighted(0.2, (1..9_i64, select(vec![1, 1, 2]))));
+    let disposed = (
+        proptest::option::weighted(0.3, (0..6_i64, select(vec![HOUR, DAY - 1, DAY, 2 * DAY]))),
+        proptest::option::weighted(0.2, (1..9_i64, select(vec![1, 1, 0, 2]))),
+    );
     let oddity = select((0..50).collect::<Vec<_>>());
     (keep, disposal, start(), vec(entry(), 1..=2), since, disposed, oddity).prop_map(
         move |((least, most), mode, starts_at, entries, (since, generation), (disposed, lifted), oddity)| {
@@ -134,6 +189,12 @@ fn policy(name: &'static str, now: i64) -> impl Strategy<Value = Value> {
                 json!([{ "type": "LimitLifted", "by": "officer", "reason": "seen", "generation": generation + 1, "untilTotal": until }])
             };
             set(status, "decisions", lifted.map(decision));
+            // Each version serves the same objects.
+            for entry in policy["spec"]["select"].as_array_mut().into_iter().flatten() {
+                if name == "second" && entry["kind"] == "Widget" {
+                    entry["apiVersion"] = json!("widgets.example.com/v1beta1");
+                }
+            }
             match oddity {
                 1 => policy["spec"]["basis"] = Value::Null,
                 2 => policy["spec"]["startsAt"] = json!("Whenever"),
@@ -153,19 +214,34 @@ fn baseline() -> impl Strategy<Value = Value> {
         }
         keep
     });
-    let grace = select(vec![None, Some("PT0S"), Some("PT0S"), Some("PT0S"), Some("PT1H"), Some("P1M"), Some("PT1S")]);
+    let grace = select(vec![
+        None,
+        Some("PT0S"),
+        Some("PT0S"),
+        Some("PT0S"),
+        Some("PT1H"),
+        Some("P1M"),
+        Some("PT1S"),
+    ]);
     (
         proptest::option::of(1..5_i64),
         proptest::option::weighted(0.3, 1..8_i64),
         grace,
-        vec(minimum, 0..=1).prop_flat_map(|all| proptest::bool::weighted(0.5).prop_map(move |kept| if kept { all.clone() } else { Vec::new() })),
+        vec(minimum, 0..=1).prop_flat_map(|all| {
+            proptest::bool::weighted(0.5)
+                .prop_map(move |kept| if kept { all.clone() } else { Vec::new() })
+        }),
         proptest::bool::weighted(0.85),
     )
         .prop_map(|(run, day, grace, keep, bounded)| {
             let mut baseline = support::baseline();
             if bounded {
                 let mut retention = json!({ "keep": keep });
-                for (field, value) in [("maximumPerRun", run.map(Value::from)), ("maximumPerDay", day.map(Value::from)), ("grace", grace.map(Value::from))] {
+                for (field, value) in [
+                    ("maximumPerRun", run.map(Value::from)),
+                    ("maximumPerDay", day.map(Value::from)),
+                    ("grace", grace.map(Value::from)),
+                ] {
                     if let Some(value) = value {
                         retention[field] = value;
                     }
@@ -177,7 +253,21 @@ fn baseline() -> impl Strategy<Value = Value> {
 }
 
 fn namespace() -> impl Strategy<Value = Value> {
-    select([&[""; 40][..], &["observe", "unknown", "unknown", "terminating", "untenanted", "floorless"]].concat()).prop_map(|stage| {
+    select(
+        [
+            &[""; 40][..],
+            &[
+                "observe",
+                "unknown",
+                "unknown",
+                "terminating",
+                "untenanted",
+                "floorless",
+            ],
+        ]
+        .concat(),
+    )
+    .prop_map(|stage| {
         let mut labels = json!({ "privacy.cloudnexus.io/tenant": "acme" });
         match stage {
             "observe" | "unknown" => labels["privacy.cloudnexus.io/stage"] = json!(stage),
@@ -224,8 +314,24 @@ fn marks() -> impl Strategy<Value = Value> {
 }
 
 pub fn item(index: usize, now: i64) -> impl Strategy<Value = Value> {
-    let labels = select(vec![json!({ "app": "log" }), json!({ "app": "log" }), json!({ "app": "log" }), json!({ "app": "log", "tier": "cold" }), json!({ "tier": "cold" }), json!({})]);
-    let kind = select(vec![("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("v1", "ConfigMap"), ("batch/v1", "Job"), ("widgets.example.com/v1", "Widget")]);
+    let labels = select(vec![
+        json!({ "app": "log" }),
+        json!({ "app": "log" }),
+        json!({ "app": "log" }),
+        json!({ "app": "log", "tier": "cold" }),
+        json!({ "tier": "cold" }),
+        json!({}),
+    ]);
+    let kind = select(vec![
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("v1", "ConfigMap"),
+        ("batch/v1", "Job"),
+        ("widgets.example.com/v1", "Widget"),
+    ]);
     let retained = proptest::option::weighted(
         0.35,
         prop_oneof![
@@ -277,14 +383,16 @@ pub fn hold() -> impl Strategy<Value = Value> {
         json!([]),
     ]);
     let decision = |decisions: Value, conditions: Value| json!({ "decisions": decisions, "conditions": conditions });
-    let condition = |kind: &str, status: &str| {
-        json!([{ "type": kind, "status": status, "reason": "Decided", "message": "", "lastTransitionTime": "2026-11-01T00:00:00Z", "observedGeneration": 1 }])
-    };
-    let released = json!([{ "type": "Released", "by": "officer", "reason": "over", "restoreAfter": "P1D" }]);
+    let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "reason": "Decided", "message": "", "lastTransitionTime": "2026-11-01T00:00:00Z", "observedGeneration": 1 }]);
+    let released =
+        json!([{ "type": "Released", "by": "officer", "reason": "over", "restoreAfter": "P1D" }]);
     let status = select(vec![
         json!({}),
         json!({}),
-        decision(json!([{ "type": "Narrowed", "by": "officer", "reason": "r", "exceptKinds": [{ "kind": "ConfigMap" }] }]), json!([])),
+        decision(
+            json!([{ "type": "Narrowed", "by": "officer", "reason": "r", "exceptKinds": [{ "kind": "ConfigMap" }] }]),
+            json!([]),
+        ),
         decision(json!([{ "type": "Release" }]), json!([])),
         decision(released.clone(), json!([])),
         decision(released.clone(), condition("Restored", "False")),
@@ -292,7 +400,10 @@ pub fn hold() -> impl Strategy<Value = Value> {
         decision(released, condition("Restored", "True")),
         decision(json!([]), condition("Restored", "True")),
     ]);
-    let effects = subsequence(vec!["PreventDeletion", "PreventAlteration", "SuspendSharing"], 0..=2);
+    let effects = subsequence(
+        vec!["PreventDeletion", "PreventAlteration", "SuspendSharing"],
+        0..=2,
+    );
     (scope, status, effects).prop_map(|(scope, status, effects)| {
         let spec = json!({ "matter": "c", "ground": "ComplianceAudit", "reason": "r", "effects": effects, "scope": scope });
         support::hold(NAMESPACE, "case-1", spec, status)
@@ -300,17 +411,31 @@ pub fn hold() -> impl Strategy<Value = Value> {
 }
 
 /// What is there at an instant.
-pub fn objects(now: i64) -> impl Strategy<Value = Vec<Value>> {
-    let items = (0..8).map(|index| item(index, now).boxed()).collect::<Vec<_>>();
-    let policies = (policy("first", now), proptest::option::weighted(0.6, policy("second", now)), proptest::option::weighted(0.25, policy("third", now)));
-    (namespace(), baseline(), policies, subsequence(items, 4..=8).prop_flat_map(|items| items), proptest::option::weighted(0.25, hold())).prop_map(
-        |(namespace, baseline, (first, second, third), items, hold)| {
-            let mut objects = vec![namespace, baseline, first];
-            objects.extend([second, third, hold].into_iter().flatten());
-            objects.extend(items);
-            objects
-        },
+pub fn objects(now: i64) -> BoxedStrategy<Vec<Value>> {
+    let items = (0..8)
+        .map(|index| item(index, now).boxed())
+        .collect::<Vec<_>>();
+    let policies = (
+        policy("first", now).boxed(),
+        proptest::option::weighted(0.6, policy("second", now).boxed()),
+        proptest::option::weighted(0.25, policy("third", now).boxed()),
+    );
+    (
+        namespace().boxed(),
+        baseline().boxed(),
+        policies,
+        subsequence(items, 4..=8).prop_flat_map(|items| items),
+        proptest::option::weighted(0.25, hold().boxed()),
     )
+        .prop_map(
+            |(namespace, baseline, (first, second, third), items, hold)| {
+                let mut objects = vec![namespace, baseline, first];
+                objects.extend([second, third, hold].into_iter().flatten());
+                objects.extend(items);
+                objects
+            },
+        )
+        .boxed()
 }
 
 /// An instant, what is there then, and what the operator knows beside it.
@@ -323,67 +448,139 @@ pub struct Scene {
 /// Manifests are read more easily than syntax trees.
 impl std::fmt::Debug for Scene {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {:?}", calendar::text(self.known.now), self.known)?;
-        self.objects.iter().try_for_each(|object| write!(formatter, "\n{object}"))
+        write!(
+            formatter,
+            "{} {:?}",
+            calendar::text(self.known.now),
+            self.known
+        )?;
+        self.objects
+            .iter()
+            .try_for_each(|object| write!(formatter, "\n{object}"))
     }
 }
 
-pub fn scene() -> impl Strategy<Value = Scene> {
-    let all = |now| (Just(now), objects(now), known(now), stored_boundaries());
-    instant().prop_flat_map(all).prop_map(|(now, mut objects, mut known, shifts)| {
-        known.now = now;
-        // What is stored of a policy's runs is not another history than the one that is told.
-        let told: Vec<&str> = known.runs.iter().map(|(_, _, policy, _)| policy.as_str()).collect();
-        for object in &mut objects {
-            let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-            if told.contains(&uid.as_str())
-                && let Some(status) = object["status"].as_object_mut()
-            {
-                status.remove("disposed");
+pub fn scene() -> BoxedStrategy<Scene> {
+    let all = |now| {
+        (
+            Just(now),
+            objects(now),
+            known(now).boxed(),
+            stored_boundaries().boxed(),
+        )
+    };
+    instant()
+        .prop_flat_map(all)
+        .prop_map(|(now, mut objects, mut known, shifts)| {
+            known.now = now;
+            // What is stored of a policy's runs is not another history than the one that is told.
+            let told: Vec<&str> = known
+                .runs
+                .iter()
+                .map(|(_, _, policy, _)| policy.as_str())
+                .collect();
+            for object in &mut objects {
+                let uid = object["metadata"]["uid"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                if told.contains(&uid.as_str())
+                    && let Some(status) = object["status"].as_object_mut()
+                {
+                    status.remove("disposed");
+                }
             }
-        }
-        objects.extend(parameters(&objects, now, &shifts));
-        Scene { objects, known }
-    })
+            objects.extend(parameters(&objects, now, &shifts));
+            Scene { objects, known }
+        })
+        .boxed()
 }
 
 fn known(now: i64) -> impl Strategy<Value = Known> {
-    let unread = proptest::option::weighted(0.1, select(vec![("batch/v1", "Job"), ("widgets.example.com/v1", "Widget"), ("v1", "ConfigMap")]));
+    let unread = proptest::option::weighted(
+        0.1,
+        select(vec![
+            ("batch/v1", "Job"),
+            ("widgets.example.com/v1", "Widget"),
+            ("v1", "ConfigMap"),
+        ]),
+    );
     let refused = proptest::option::weighted(0.2, (0..8_usize, select(vec![1, 0, -1, HOUR])));
-    let ran = (select(vec!["first", "second", "gone"]), select(vec![MINUTE, HOUR, DAY - 1, DAY, DAY + 1, 3 * DAY]), 1..4_i64);
-    (unread, refused, proptest::option::weighted(0.3, vec(ran, 1..=3)), proptest::bool::weighted(0.04), proptest::bool::weighted(0.04)).prop_map(
-        move |(unread, refused, ran, clock_doubted, ledger_broken)| {
-            let mut runs: Vec<_> = ran.unwrap_or_default();
-            runs.sort_by_key(|(_, ago, _)| -ago);
-            runs.dedup_by_key(|(_, ago, _)| *ago);
-            Known {
-                now,
-                unread: unread.into_iter().map(|(api_version, kind)| (api_version.to_owned(), kind.to_owned())).collect(),
-                clock_doubted,
-                ledger_broken,
-                refused: refused.into_iter().map(|(index, ahead)| (format!("item-{index}"), now + ahead)).collect(),
-                runs: runs
-                    .into_iter()
-                    .map(|(policy, ago, number)| (NAMESPACE.to_owned(), now - ago, format!("policy-{policy}"), number))
-                    .collect(),
-            }
-        },
+    let ran = (
+        select(vec!["first", "second", "gone"]),
+        select(vec![MINUTE, HOUR, DAY - 1, DAY, DAY + 1, 3 * DAY]),
+        1..4_i64,
+    );
+    (
+        unread,
+        refused,
+        proptest::option::weighted(0.3, vec(ran, 1..=3)),
+        proptest::bool::weighted(0.04),
+        proptest::bool::weighted(0.04),
     )
+        .prop_map(
+            move |(unread, refused, ran, clock_doubted, ledger_broken)| {
+                let mut runs: Vec<_> = ran.unwrap_or_default();
+                runs.sort_by_key(|(_, ago, _)| -ago);
+                runs.dedup_by_key(|(_, ago, _)| *ago);
+                Known {
+                    now,
+                    unread: unread
+                        .into_iter()
+                        .map(|(api_version, kind)| (api_version.to_owned(), kind.to_owned()))
+                        .collect(),
+                    clock_doubted,
+                    ledger_broken,
+                    refused: refused
+                        .into_iter()
+                        .map(|(index, ahead)| (format!("item-{index}"), now + ahead))
+                        .collect(),
+                    runs: runs
+                        .into_iter()
+                        .map(|(policy, ago, number)| {
+                            (
+                                NAMESPACE.to_owned(),
+                                now - ago,
+                                format!("policy-{policy}"),
+                                number,
+                            )
+                        })
+                        .collect(),
+                }
+            },
+        )
 }
 
 /// How far what guards read is behind or ahead of what it could be, rule by rule; none where it lacks the rule.
 fn stored_boundaries() -> impl Strategy<Value = Option<Vec<Option<i64>>>> {
-    let shift = select(vec![None, Some(0), Some(-1), Some(-40 * DAY), Some(-HOUR), Some(1), Some(DAY)]);
+    let shift = select(vec![
+        None,
+        Some(0),
+        Some(-1),
+        Some(-40 * DAY),
+        Some(-HOUR),
+        Some(1),
+        Some(DAY),
+    ]);
     proptest::option::weighted(0.6, vec(shift, 8))
 }
 
 /// What guards read, as an earlier day left it, with a rule of a policy that is gone.
 fn parameters(objects: &[Value], now: i64, shifts: &Option<Vec<Option<i64>>>) -> Option<Value> {
-    let known = Known { now, ..Known::default() };
+    let known = Known {
+        now,
+        ..Known::default()
+    };
     let mut rules: Vec<Value> = Vec::new();
     let mut seen = Vec::new();
-    for ((mut rule, past), shift) in Namespace::new(objects, NAMESPACE, &known).boundaries().into_iter().zip(shifts.as_ref()?) {
-        let Some(shift) = shift.filter(|_| !seen.contains(&rule)) else { continue };
+    for ((mut rule, past), shift) in Namespace::new(objects, NAMESPACE, &known)
+        .boundaries()
+        .into_iter()
+        .zip(shifts.as_ref()?)
+    {
+        let Some(shift) = shift.filter(|_| !seen.contains(&rule)) else {
+            continue;
+        };
         seen.push(rule.clone());
         if let Some(past) = past {
             rule["startedBefore"] = json!(calendar::text((past + shift).max(0)));

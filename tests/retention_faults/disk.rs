@@ -45,12 +45,19 @@ async fn a_disk_that_cannot_be_written_stops_openings_and_disposals_and_no_closi
         .await;
         let app = format!("log-{round}");
         let keep = json!({ "atMost": "PT1S" });
-        applied(&acme.admin, &policy(&acme.name, &app, &app, keep, "Dispose")).await;
+        applied(
+            &acme.admin,
+            &policy(&acme.name, &app, &app, keep, "Dispose"),
+        )
+        .await;
         applied(&acme.admin, &thing(&acme.name, &app, &app)).await;
         stage
-            .policy_is(&acme.name, &app, "it is withheld for the ledger's sake", |policy| {
-                condition(policy, "Ready").1 == "LedgerUnavailable"
-            })
+            .policy_is(
+                &acme.name,
+                &app,
+                "it is withheld for the ledger's sake",
+                |policy| condition(policy, "Ready").1 == "LedgerUnavailable",
+            )
             .await;
         // What closes waits for no disk.
         let mut revoked = acme.grant(&before, &in_days(30));
@@ -64,15 +71,19 @@ async fn a_disk_that_cannot_be_written_stops_openings_and_disposals_and_no_closi
         stage.things_are(&acme.name, &app, &[]).await;
         let uid = |grant: serde_json::Value| grant["metadata"]["uid"].as_str().unwrap().to_owned();
         let closed = uid(stage.get(&["dsg", &before, "-n", &acme.name]).await);
-        eventually("the closing was noted and is in the ledger", PATIENCE, || async {
-            let entries = entries(stage.operator.ledger());
-            let found = entries.iter().any(|entry| {
-                entry["type"].as_str().unwrap().contains("path.closed")
-                    && entry["subject"].as_str().unwrap().ends_with(&closed)
-            });
-            anyhow::ensure!(found, "{} entries", entries.len());
-            anyhow::Ok(())
-        })
+        eventually(
+            "the closing was noted and is in the ledger",
+            PATIENCE,
+            || async {
+                let entries = entries(stage.operator.ledger());
+                let found = entries.iter().any(|entry| {
+                    entry["type"].as_str().unwrap().contains("path.closed")
+                        && entry["subject"].as_str().unwrap().ends_with(&closed)
+                });
+                anyhow::ensure!(found, "{} entries", entries.len());
+                anyhow::Ok(())
+            },
+        )
         .await
         .unwrap();
     }

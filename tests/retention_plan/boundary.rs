@@ -75,6 +75,29 @@ fn each_selection_of_each_minimum_is_a_rule_and_where_there_is_none_guards_need_
 }
 
 #[test]
+fn the_status_speaks_of_a_generation_only_once_guards_read_its_minimum() {
+    let mut fresh = keeps("logs", "P30D");
+    fresh["status"] = json!({});
+    let mut world = ground(&[fresh, thirty_days("none")]);
+    let first = planned(&world, now());
+    let generation = |plan: &Plan, name: &str| status(plan, name)["observedGeneration"].clone();
+    assert_eq!(generation(&first, "logs"), json!(null));
+    assert_eq!(status(&first, "logs")["since"], json!(null));
+    assert_eq!(generation(&first, "none"), json!(1), "it has no minimum");
+    let plan = settle(&mut world, now());
+    assert_eq!(generation(&plan, "logs"), json!(1));
+
+    let mut longer = keeps("logs", "P60D");
+    longer["metadata"]["generation"] = json!(2);
+    longer["status"] = status(&plan, "logs");
+    apply(&mut world, &longer);
+    let edited = planned(&world, now());
+    assert_eq!(generation(&edited, "logs"), json!(1));
+    let plan = settle(&mut world, now());
+    assert_eq!(generation(&plan, "logs"), json!(2));
+}
+
+#[test]
 fn a_boundary_is_written_anew_only_when_that_frees_an_object() {
     let mut world = ground(&[keeps("logs", "P30D")]);
     let plan = settle(&mut world, now());

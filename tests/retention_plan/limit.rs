@@ -43,7 +43,7 @@ fn a_run_takes_as_many_as_the_limit_and_none_where_one_more_is_due() {
     for part in [
         "4 objects",
         "dispose of 3",
-        "kubectl covenant retention lift logs --until 4",
+        "kubectl covenant retention lift logs -n acme-prod --until 4 --reason REASON",
     ] {
         assert!(message.contains(part), "{message}");
     }

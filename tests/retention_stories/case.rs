@@ -16,8 +16,7 @@ pub async fn stage(maximum_per_run: i64) -> Stage {
     let stage = Stage::with(ClusterOptions::default()).await;
     may_dispose(&stage).await;
     let mut baseline = crate::stage::baseline("default", "P90D");
-    baseline["spec"]["retention"] =
-        json!({ "maximumPerRun": maximum_per_run, "grace": "PT0S" });
+    baseline["spec"]["retention"] = json!({ "maximumPerRun": maximum_per_run, "grace": "PT0S" });
     applied(&stage.engineer, &baseline).await;
     stage
 }
@@ -87,11 +86,21 @@ impl Stage {
     }
 
     /// Waits until a condition of a policy is so.
-    pub async fn policy_says(&self, namespace: &str, name: &str, kind: &str, status: &str, reason: &str) -> Value {
+    pub async fn policy_says(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Value {
         let wanted = (status.to_owned(), reason.to_owned());
-        self.policy_is(namespace, name, &format!("{kind} is {status} {reason}"), |policy| {
-            condition(policy, kind) == wanted
-        })
+        self.policy_is(
+            namespace,
+            name,
+            &format!("{kind} is {status} {reason}"),
+            |policy| condition(policy, kind) == wanted,
+        )
         .await
     }
 
@@ -166,7 +175,9 @@ pub fn entries(ledger: &Path) -> Vec<Value> {
         .output()
         .unwrap();
     assert!(listed.status.success(), "{listed:?}");
-    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    let items = listed["entries"].as_array().cloned().unwrap_or_default();
-    items.into_iter().map(|item| item["entry"].clone()).collect()
+    let lines = String::from_utf8(listed.stdout).unwrap();
+    // The first line is the head.
+    let items = lines.lines().skip(1);
+    let event = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].clone();
+    items.map(event).collect()
 }

@@ -24,7 +24,16 @@ async fn what_is_edited_or_replaced_between_its_intent_and_its_delete_stays_and_
         applied(&acme.admin, &thing(namespace, name, "log")).await;
     }
     let keep = json!({ "atMost": "PT15S" });
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep, "Dispose")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep.clone(), "Preview"),
+    )
+    .await;
+    scene
+        .policy_is(namespace, "logs", "all of it is due", |policy| {
+            policy["status"]["due"]["now"] == 4
+        })
+        .await;
     let mut before = Vec::new();
     for name in ["edited", "moved", "replaced", "still"] {
         before.push(scene.uid(namespace, name).await);
@@ -32,22 +41,38 @@ async fn what_is_edited_or_replaced_between_its_intent_and_its_delete_stays_and_
     let going = disposes(namespace);
     let later = Rule::new(Fault::Delay(Duration::from_secs(6)), going.clone()).times(4);
     scene.proxy.add(later);
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep, "Dispose"),
+    )
+    .await;
     eventually("their deletes are on their way", PATIENCE, || async {
         let journal = scene.proxy.journal();
         journal.iter().filter(|entry| going(&entry.request)).count() >= 4
     })
     .await
     .unwrap();
-    let edit = patches(namespace, "edited", json!({ "data": { "log": "more of it" } }));
+    let edit = patches(
+        namespace,
+        "edited",
+        json!({ "data": { "log": "more of it" } }),
+    );
     does(&acme.admin, edit).await;
     let moved = json!({ "metadata": { "labels": { "app": "web" } } });
     does(&acme.admin, patches(namespace, "moved", moved)).await;
     does(&acme.admin, deletes(namespace, "replaced")).await;
-    let replaced = does(&acme.admin, creates(namespace, thing(namespace, "replaced", "log"))).await;
+    let replaced = does(
+        &acme.admin,
+        creates(namespace, thing(namespace, "replaced", "log")),
+    )
+    .await;
     let anew = replaced["metadata"]["uid"].as_str().unwrap();
     let early = scene.proxy.journal();
     let early = early.iter().filter(|entry| going(&entry.request));
-    assert!(early.clone().all(|entry| entry.status.is_none()), "too slow to be a test");
+    assert!(
+        early.clone().all(|entry| entry.status.is_none()),
+        "too slow to be a test"
+    );
 
     for uid in &before[..3] {
         eventually("the outcome says so", PATIENCE, || async {
@@ -78,7 +103,10 @@ async fn what_is_edited_or_replaced_between_its_intent_and_its_delete_stays_and_
     scene.gone(&["cm", "replaced", "-n", namespace]).await;
     let receipts = scene.receipts(anew).await;
     let created = instant(&replaced["metadata"]["creationTimestamp"]);
-    assert!(intended(&receipts) >= created + SignedDuration::from_secs(15), "{receipts:?}");
+    assert!(
+        intended(&receipts) >= created + SignedDuration::from_secs(15),
+        "{receipts:?}"
+    );
     assert_eq!(scene.uid(namespace, "moved").await, before[1]);
     scene.ledger_verifies();
 }
@@ -90,24 +118,35 @@ async fn an_edited_policy_begins_its_grace_anew() {
     let namespace = acme.name.as_str();
     applied(&acme.admin, &thing(namespace, "a", "log")).await;
     let keep = json!({ "atMost": "PT1S" });
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep, "Dispose")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep, "Dispose"),
+    )
+    .await;
     let graced = |generation: i64| {
         move |policy: &serde_json::Value| {
             policy["status"]["withheld"]["byGrace"] == 1
                 && policy["status"]["observedGeneration"] == generation
         }
     };
-    let first = scene.policy_is(namespace, "logs", "its grace runs", graced(1)).await;
+    let first = scene
+        .policy_is(namespace, "logs", "its grace runs", graced(1))
+        .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let edit = json!({ "spec": { "basis": "Contract §8" } });
     does(&acme.admin, edits(namespace, "logs", edit)).await;
-    let second = scene.policy_is(namespace, "logs", "its grace runs anew", graced(2)).await;
+    let second = scene
+        .policy_is(namespace, "logs", "its grace runs anew", graced(2))
+        .await;
     let since = instant(&second["status"]["since"]);
     assert!(since > instant(&first["status"]["since"]), "{second}");
     let uid = scene.uid(namespace, "a").await;
     scene.things_are(namespace, "log", &[]).await;
     let receipts = scene.receipts(&uid).await;
-    assert!(intended(&receipts) >= since + SignedDuration::from_secs(6), "{receipts:?}");
+    assert!(
+        intended(&receipts) >= since + SignedDuration::from_secs(6),
+        "{receipts:?}"
+    );
     assert_eq!(receipts[0]["data"]["cause"]["generation"], 2);
 }
 
@@ -126,7 +165,11 @@ async fn a_policy_that_is_deleted_in_the_middle_of_its_run_disposes_of_nothing_m
     let slowly = Rule::new(Fault::Delay(Duration::from_millis(1500)), going.clone());
     let slowly = scene.proxy.add(slowly);
     let keep = json!({ "atMost": "PT1S" });
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep, "Dispose")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep, "Dispose"),
+    )
+    .await;
     let sent = || {
         let journal = scene.proxy.journal();
         let sent: Vec<_> = journal
@@ -139,7 +182,12 @@ async fn a_policy_that_is_deleted_in_the_middle_of_its_run_disposes_of_nothing_m
         .await
         .unwrap();
     let delete = ["delete", "retpol", "logs", "-n", namespace];
-    acme.admin.kubectl(&delete).await.unwrap().success().unwrap();
+    acme.admin
+        .kubectl(&delete)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
     // The operator hears of it a moment later; what was sent is answered.
     eventually("what was sent is answered", PATIENCE, || async {
         let before = sent();

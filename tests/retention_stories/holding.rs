@@ -28,9 +28,9 @@ fn told(entries: &[Value], uids: &BTreeSet<String>) -> (usize, Vec<String>) {
         .iter()
         .filter_map(|entry| entry["intent"].as_str())
         .collect();
-    let open = about
-        .iter()
-        .filter(|entry| entry["phase"] == "intent" && !outcomes.contains(entry["id"].as_str().unwrap()));
+    let open = about.iter().filter(|entry| {
+        entry["phase"] == "intent" && !outcomes.contains(entry["id"].as_str().unwrap())
+    });
     let deleted = about
         .iter()
         .filter(|entry| entry["data"]["detail"]["result"] == "deleted")
@@ -39,7 +39,8 @@ fn told(entries: &[Value], uids: &BTreeSet<String>) -> (usize, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_after_its_release_the_rest_does() {
+async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_after_its_release_the_rest_does()
+ {
     let scene = scene().await;
     let acme = scene.tenant_on("midway", "wide").await;
     let namespace = acme.name.as_str();
@@ -49,7 +50,11 @@ async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_a
     let all = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     applied(&acme.admin, &all).await;
     let keep = json!({ "atMost": "PT1S" });
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep.clone(), "Preview")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep.clone(), "Preview"),
+    )
+    .await;
     scene
         .policy_is(namespace, "logs", "all of it is due", |policy| {
             policy["status"]["due"]["now"] == MANY
@@ -67,7 +72,11 @@ async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_a
     let slowly = Rule::new(Fault::Delay(Duration::from_millis(700)), going.clone());
     let slowly = scene.proxy.add(slowly);
     let before = scene.proxy.request_count();
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep, "Dispose")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep, "Dispose"),
+    )
+    .await;
     eventually("some of it went", PATIENCE, || async {
         let journal = scene.proxy.journal().split_off(before);
         journal
@@ -76,18 +85,26 @@ async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_a
     })
     .await
     .unwrap();
-    scene.holds(&hold(namespace, "case-1", &["PreventDeletion"])).await;
+    scene
+        .holds(&hold(namespace, "case-1", &["PreventDeletion"]))
+        .await;
     scene.proven(namespace, "case-1").await;
     let enforced = scene.cluster.audit().unwrap().marker().await.unwrap();
     let left = scene.things(namespace, "log").await;
     assert!(!left.is_empty() && left.len() < MANY, "{}", left.len());
     scene
         .policy_is(namespace, "logs", "the hold keeps what is left", |policy| {
-            policy["status"]["withheld"]["byHold"] == left.len() && policy["status"]["due"]["now"] == 0
+            policy["status"]["withheld"]["byHold"] == left.len()
+                && policy["status"]["due"]["now"] == 0
         })
         .await;
     refused(&acme.admin, deletes(namespace, &left[0]), "case-1").await;
-    refused(scene.cluster.admin(), deletes(namespace, &left[0]), "case-1").await;
+    refused(
+        scene.cluster.admin(),
+        deletes(namespace, &left[0]),
+        "case-1",
+    )
+    .await;
     always("nothing more goes", Duration::from_secs(4), || async {
         scene.things(namespace, "log").await == left
     })
@@ -110,14 +127,20 @@ async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_a
     scene.things_are(namespace, "log", &[]).await;
     let deleted = eventually("every intent has its outcome", PATIENCE, || async {
         let (open, deleted) = told(&entries(scene.operator.ledger()), &uids);
-        anyhow::ensure!(open == 0 && deleted.len() >= MANY, "{open} {}", deleted.len());
+        anyhow::ensure!(
+            open == 0 && deleted.len() >= MANY,
+            "{open} {}",
+            deleted.len()
+        );
         anyhow::Ok(deleted)
     })
     .await
     .unwrap();
     assert_eq!(deleted.iter().collect::<BTreeSet<_>>().len(), MANY);
     assert_eq!(deleted.len(), MANY, "one receipt an object");
-    let counted = scene.deletions(namespace, "configmaps", Marker::default()).await;
+    let counted = scene
+        .deletions(namespace, "configmaps", Marker::default())
+        .await;
     assert_eq!(counted.len(), MANY);
     scene
         .policy_is(namespace, "logs", "all of them are counted", |policy| {
@@ -128,15 +151,22 @@ async fn after_a_hold_in_the_middle_of_a_run_is_enforced_nothing_more_goes_and_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_released_hold_keeps_until_its_grace_is_over_and_is_a_record_that_stays_until_the_ledger_has_it() {
+async fn a_released_hold_keeps_until_its_grace_is_over_and_is_a_record_that_stays_until_the_ledger_has_it()
+ {
     let scene = scene().await;
     let acme = scene.tenant_on("released", "default").await;
     let namespace = acme.name.as_str();
-    scene.holds(&hold(namespace, "case-1", &["SuspendSharing"])).await;
+    scene
+        .holds(&hold(namespace, "case-1", &["SuspendSharing"]))
+        .await;
     scene.proven(namespace, "case-1").await;
     applied(&acme.admin, &thing(namespace, "a", "log")).await;
     let keep = json!({ "atMost": "PT1S" });
-    applied(&acme.admin, &policy(namespace, "logs", "log", keep, "Dispose")).await;
+    applied(
+        &acme.admin,
+        &policy(namespace, "logs", "log", keep, "Dispose"),
+    )
+    .await;
     // Whatever its effects are, what a hold covers is not disposed of.
     scene
         .policy_is(namespace, "logs", "the hold keeps it", |policy| {
@@ -145,24 +175,50 @@ async fn a_released_hold_keeps_until_its_grace_is_over_and_is_a_record_that_stay
         .await;
     let uid = scene.uid(namespace, "a").await;
     let by = scene.officer.name();
-    let decision = json!([{ "type": "Released", "by": by, "reason": "settled", "restoreAfter": "PT5S" }]);
+    let decision =
+        json!([{ "type": "Released", "by": by, "reason": "settled", "restoreAfter": "PT5S" }]);
     scene.decides(namespace, "case-1", &decision).await;
-    let held = scene.hold_is(namespace, "case-1", "Restored", "False", "Grace").await;
+    let held = scene
+        .hold_is(namespace, "case-1", "Restored", "False", "Grace")
+        .await;
     assert_eq!(scene.things(namespace, "log").await, ["a"]);
     let restored = crate::scene::instant(&held["status"]["restoredAt"]);
     let delete = ["delete", "phold", "case-1", "-n", namespace, "--wait=false"];
-    let said = scene.officer.kubectl(&delete).await.unwrap().refusal().unwrap();
+    let said = scene
+        .officer
+        .kubectl(&delete)
+        .await
+        .unwrap()
+        .refusal()
+        .unwrap();
     assert!(said.contains("case-1"), "{said}");
-    let record = scene.hold_is(namespace, "case-1", "Restored", "True", "GraceOver").await;
+    let record = scene
+        .hold_is(namespace, "case-1", "Restored", "True", "GraceOver")
+        .await;
     let index = usize::try_from(record["status"]["recorded"].as_u64().unwrap()).unwrap();
     let entry = entries(scene.operator.ledger())[index].clone();
     assert_eq!(entry["type"], "io.cloudnexus.privacy.hold.released.v1");
     let hold_uid = record["metadata"]["uid"].as_str().unwrap();
-    assert!(entry["subject"].as_str().unwrap().ends_with(hold_uid), "{entry}");
-    assert!(!entry.to_string().contains(by), "people are pseudonyms: {entry}");
+    assert!(
+        entry["subject"].as_str().unwrap().ends_with(hold_uid),
+        "{entry}"
+    );
+    assert!(
+        !entry.to_string().contains(by),
+        "people are pseudonyms: {entry}"
+    );
     scene.things_are(namespace, "log", &[]).await;
     let receipts = scene.receipts(&uid).await;
-    assert!(crate::scene::intended(&receipts) >= restored, "{receipts:?}");
-    scene.officer.kubectl(&delete).await.unwrap().success().unwrap();
+    assert!(
+        crate::scene::intended(&receipts) >= restored,
+        "{receipts:?}"
+    );
+    scene
+        .officer
+        .kubectl(&delete)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
     assert_eq!(condition(&record, "Released").0, "True");
 }

@@ -8,7 +8,13 @@ use crate::case::{applied, policy, stage, thing};
 async fn a_preview_says_what_would_go_and_deletes_nothing_and_a_disposal_leaves_a_receipt() {
     let stage = stage(50).await;
     let acme = stage.tenant("acme-prod").await;
-    let shown = policy(&acme.name, "logs", "log", json!({ "atMost": "PT1S" }), "Preview");
+    let shown = policy(
+        &acme.name,
+        "logs",
+        "log",
+        json!({ "atMost": "PT1S" }),
+        "Preview",
+    );
     applied(&acme.admin, &shown).await;
     for name in ["a", "b"] {
         applied(&acme.admin, &thing(&acme.name, name, "log")).await;
@@ -27,7 +33,13 @@ async fn a_preview_says_what_would_go_and_deletes_nothing_and_a_disposal_leaves_
         .unwrap()
         .to_owned();
 
-    let meant = policy(&acme.name, "logs", "log", json!({ "atMost": "PT1S" }), "Dispose");
+    let meant = policy(
+        &acme.name,
+        "logs",
+        "log",
+        json!({ "atMost": "PT1S" }),
+        "Dispose",
+    );
     applied(&acme.admin, &meant).await;
     stage.things_are(&acme.name, "log", &[]).await;
     assert_eq!(stage.things(&acme.name, "web").await, ["other"]);
@@ -42,10 +54,16 @@ async fn a_preview_says_what_would_go_and_deletes_nothing_and_a_disposal_leaves_
     assert_eq!(intent["tenant"], "acme");
     assert_eq!(intent["data"]["cause"]["name"], "logs");
     assert_eq!(intent["data"]["policy"]["version"], "2025-02-10");
-    assert_eq!(intent["data"]["detail"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(
+        intent["data"]["detail"]["sha256"].as_str().unwrap().len(),
+        64
+    );
     assert_eq!(receipts[1]["data"]["detail"]["result"], "deleted");
     let whole = receipts.iter().map(ToString::to_string).collect::<String>();
-    assert!(!whole.contains("what a holds"), "a receipt holds no content");
+    assert!(
+        !whole.contains("what a holds"),
+        "a receipt holds no content"
+    );
     stage
         .policy_is(&acme.name, "logs", "the status counts them", |policy| {
             policy["status"]["disposed"]["total"] == 2

@@ -89,7 +89,12 @@ impl Stage {
     }
 
     /// What was deleted in a namespace since then, of a resource, as the API server wrote it down.
-    pub async fn deletions(&self, namespace: &str, resource: &str, since: Marker) -> Vec<AuditEvent> {
+    pub async fn deletions(
+        &self,
+        namespace: &str,
+        resource: &str,
+        since: Marker,
+    ) -> Vec<AuditEvent> {
         let events = self.cluster.audit().unwrap().since(since).await.unwrap();
         let deletes = |event: &AuditEvent| {
             event.verb.starts_with("delete")

@@ -87,14 +87,17 @@ impl RetentionPolicy {
         let (mode, propagation) =
             disposal.map_or_else(Default::default, |value| disposal_of(&mut errors, value));
         let missing = Value::Null;
-        let data_category = spec.get("dataCategory").or(Some(&missing)).and_then(|value| {
-            part(
-                &mut errors,
-                value,
-                "spec.dataCategory",
-                "write one of the categories that `kubectl explain` lists",
-            )
-        });
+        let data_category = spec
+            .get("dataCategory")
+            .or(Some(&missing))
+            .and_then(|value| {
+                part(
+                    &mut errors,
+                    value,
+                    "spec.dataCategory",
+                    "write one of the categories that `kubectl explain` lists",
+                )
+            });
         let basis = text(spec.get("basis")).unwrap_or_default();
         if basis.is_empty() {
             let message = "is missing; name the law, contract or rule that asks for it";

@@ -73,7 +73,7 @@ impl Keep {
 /// What all rules of a namespace say of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// The rules that select it, in their order.
+    /// The rules that select it in the version as which it is watched, in their order.
     pub touches: Vec<Touch>,
     /// The longest minimum of them all.
     pub minimum: Option<Keep>,
@@ -102,7 +102,12 @@ impl Terms {
             if rule.selections.iter().any(selects) {
                 let touch = rule.touch(index, item);
                 terms.minimum = terms.minimum.max(touch.minimum);
-                terms.touches.push(touch);
+                // Each version of a kind is watched by itself. A rule counts an object as the version that it names, and so
+                // once, while a minimum keeps it in every one.
+                let names = |selection: &Selection| selection.kind == *kind && selects(selection);
+                if rule.selections.iter().any(names) {
+                    terms.touches.push(touch);
+                }
             }
         }
         terms

@@ -14,7 +14,7 @@ use crate::api::names::PARAMETERS_NAME;
 use crate::model::retention::{Completion, Item, Rule, Strings};
 use crate::model::{
     Dirty, Held, KindState, LedgerState, ObjectKey, ObservedParameters, RefusedItem, ResourceKind,
-    RetentionPolicy, RunResult, Shelf, Unit, time,
+    RetentionPolicy, RunResult, Shelf, time,
 };
 
 /// Runs count for the limit of a day for so long.
@@ -36,6 +36,28 @@ pub(super) struct Retained {
     incomplete: BTreeMap<String, i64>,
     ledger: Option<LedgerState>,
     clock: Option<String>,
+}
+
+impl Retained {
+    /// Forgets what was refused for this, in a namespace or in all.
+    fn forget_refused(&mut self, namespace: Option<&str>, category: &str) -> Dirty {
+        let mut dirty = Dirty::default();
+        for (name, runs) in &mut self.runs {
+            if namespace.is_some_and(|namespace| namespace != name) {
+                continue;
+            }
+            let mut forgotten = false;
+            for run in runs {
+                let before = run.refused.len();
+                run.refused.retain(|refused| refused.category != category);
+                forgotten |= run.refused.len() < before;
+            }
+            if forgotten {
+                dirty.retention(name);
+            }
+        }
+        dirty
+    }
 }
 
 /// A kind that was told of.
@@ -328,13 +350,6 @@ impl World {
     }
 
     fn known(&mut self, kind: &ResourceKind) -> &mut Known {
-        if !self.retained.kinds.contains_key(kind) {
-            let known = Known {
-                kind: Arc::new(kind.clone()),
-                state: KindState::default(),
-            };
-            self.retained.kinds.insert(kind.clone(), known);
-        }
         self.retained
             .kinds
             .entry(kind.clone())
@@ -386,6 +401,11 @@ impl World {
         dirty
     }
 
+    /// What the API server refused in a namespace, or in all, may be tried again: what it was refused for may have changed.
+    pub fn forget_refusals(&mut self, namespace: Option<&str>) -> Dirty {
+        self.retained.forget_refused(namespace, "Refused")
+    }
+
     /// How many accepted deletions are not complete, by uid of the policy.
     pub fn learn_incomplete(&mut self, by_policy_uid: BTreeMap<String, i64>) -> Dirty {
         let mut dirty = Dirty::default();
@@ -408,6 +428,8 @@ impl World {
         let problem = |state: Option<&LedgerState>| state.map(|state| state.problem.clone());
         if problem(old.as_ref()) != problem(self.retained.ledger.as_ref()) {
             self.mark_all_retention(&mut dirty);
+            // Where it is not mended yet, they are not tried.
+            self.retained.forget_refused(None, "LedgerUnavailable");
         }
         dirty
     }
@@ -542,12 +564,7 @@ impl World {
     pub(super) fn mark_baseline_retention(&mut self, dirty: &mut Dirty, namespaces: &[String]) {
         for namespace in namespaces {
             self.refresh_rules(namespace);
-            if self.retained.shelves.contains_key(namespace)
-                || self.retained.policies.contains_key(namespace)
-                || self.retained.parameters.contains_key(namespace)
-            {
-                dirty.unit(Unit::Retention(namespace.clone()));
-            }
+            self.mark_retention(dirty, namespace);
         }
     }
 }

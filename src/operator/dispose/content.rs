@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::ApiResource;
-use kube::Client;
+use kube::{Client, Error};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +30,17 @@ pub struct Content {
     pub volume: Option<String>,
     version: String,
     uid: String,
+}
+
+/// Why what an object holds is not known.
+#[derive(Clone, Debug)]
+pub enum Unread {
+    /// It is not the object that was planned any more.
+    Changed,
+    /// The API server said no: a right is missing.
+    Refused(String),
+    /// No answer, or none that says.
+    Unknown(String),
 }
 
 /// Contents by kind and key; what is not in it is read when it is asked for.
@@ -87,7 +98,8 @@ impl Contents {
                 let name = object.metadata.name.clone().unwrap_or_default();
                 if going.contains_key(name.as_str()) {
                     let key = ObjectKey::new(&run.namespace, name);
-                    self.known.insert((kind.clone(), key), content(resource, object));
+                    self.known
+                        .insert((kind.clone(), key), content(resource, object));
                 }
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -101,8 +113,8 @@ impl Contents {
     /// The content of an object, if it is still the one that was planned.
     ///
     /// # Errors
-    /// When it is not, or cannot be read: why, in words.
-    pub async fn digest(&self, client: &Client, candidate: &Candidate) -> Result<Content, String> {
+    /// When it is not, or cannot be read.
+    pub async fn digest(&self, client: &Client, candidate: &Candidate) -> Result<Content, Unread> {
         let known = self
             .known
             .get(&(candidate.kind.clone(), candidate.key.clone()));
@@ -113,15 +125,15 @@ impl Contents {
         if content.uid == candidate.uid && content.version == candidate.version {
             Ok(content)
         } else {
-            Err("it was changed or replaced since it was planned".to_owned())
+            Err(Unread::Changed)
         }
     }
 
-    async fn read(&self, client: &Client, candidate: &Candidate) -> Result<Content, String> {
+    async fn read(&self, client: &Client, candidate: &Candidate) -> Result<Content, Unread> {
         let resource = self
             .resources
             .get(&candidate.kind)
-            .ok_or_else(|| "its kind is not served any more".to_owned())?;
+            .ok_or_else(|| Unread::Unknown("its kind is not served any more".to_owned()))?;
         let api = Api::<DynamicObject>::namespaced_with(
             client.clone(),
             &candidate.key.namespace,
@@ -130,8 +142,14 @@ impl Contents {
         let read = api.get(&candidate.key.name);
         match tokio::time::timeout(PATIENCE, read).await {
             Ok(Ok(object)) => Ok(content(resource, object)),
-            Ok(Err(error)) => Err(format!("it cannot be read: {error}")),
-            Err(_) => Err("it cannot be read: no answer in time".to_owned()),
+            Ok(Err(Error::Api(status))) if status.code == 404 => Err(Unread::Changed),
+            Ok(Err(Error::Api(status))) if status.is_forbidden() => {
+                Err(Unread::Refused(status.message))
+            }
+            Ok(Err(error)) => Err(Unread::Unknown(format!("it cannot be read: {error}"))),
+            Err(_) => Err(Unread::Unknown(
+                "it cannot be read: no answer in time".to_owned(),
+            )),
         }
     }
 }
@@ -139,7 +157,13 @@ impl Contents {
 /// A list leaves out what its items are; both ways of reading come to the same digest.
 fn content(resource: &ApiResource, object: DynamicObject) -> Content {
     let volume = (resource.kind == "PersistentVolumeClaim" && resource.group.is_empty())
-        .then(|| object.data.pointer("/spec/volumeName")?.as_str().map(str::to_owned))
+        .then(|| {
+            object
+                .data
+                .pointer("/spec/volumeName")?
+                .as_str()
+                .map(str::to_owned)
+        })
         .flatten();
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let version = object.metadata.resource_version.clone().unwrap_or_default();

@@ -71,9 +71,11 @@ fn completed(kind: &str, data: &Value) -> Option<Timestamp> {
     ) {
         return None;
     }
-    let containers = data.pointer("/status/containerStatuses")?.as_array()?;
-    containers
-        .iter()
+    let listed = |field: &str| data.pointer(field).and_then(Value::as_array);
+    ["/status/containerStatuses", "/status/initContainerStatuses"]
+        .into_iter()
+        .filter_map(listed)
+        .flatten()
         .filter_map(|container| text(container.pointer("/state/terminated/finishedAt")?))
         .max()
 }

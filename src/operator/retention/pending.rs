@@ -63,7 +63,9 @@ impl Pending {
 
     /// Takes in that a volume is gone.
     pub fn volume_gone(&mut self, name: &str) -> Outcome {
-        self.by_volume.remove(name).map(|intent| (intent, WITH_VOLUME))
+        self.by_volume
+            .remove(name)
+            .map(|intent| (intent, WITH_VOLUME))
     }
 
     /// No run is under way any more whose report could come later.

@@ -71,8 +71,29 @@ pub enum KeepError {
     #[error("the ledger's directory cannot be used")]
     Store(#[source] StoreError),
     /// The ledger is not as it was left.
-    #[error("the ledger cannot be opened; `covenant ledger verify` says more")]
+    #[error("it cannot be opened (`covenant ledger verify` says more)")]
     Open(#[source] OpenError),
+    /// It was there and is not.
+    #[error(
+        "the ledger in {directory} is gone; put it back where it was. No other is begun in its place while the operator runs",
+        directory = directory.display()
+    )]
+    Missing {
+        /// Where it was.
+        directory: PathBuf,
+    },
+    /// What is there now is not what this process wrote.
+    #[error(
+        "the ledger in {directory} does not continue what was written there before; put that back, or start the operator anew to go on with this one",
+        directory = directory.display()
+    )]
+    Exchanged {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: Violation,
+    },
     /// The head that is kept elsewhere tells of another history.
     #[error(
         "the ledger does not continue the head in {path}: it was rolled back or replaced. Restore the whole ledger, or move both away to begin a new one",
@@ -88,24 +109,42 @@ pub enum KeepError {
 }
 
 impl Kept {
-    /// Opens the ledger, or begins it. `acknowledged`: how many entries this process knows to be durable, if it had it open.
+    /// Opens the ledger, or begins it. `acknowledged`: how many entries this process knows to be durable, if it had it open,
+    /// and `known` the head that it knows. With one it only goes on from there: a directory that is moved away, or not
+    /// mounted, would else begin a second history, and nobody would notice.
     ///
     /// # Errors
     /// When it is not as it was left, or its files cannot be read or made.
     pub fn open(
         options: &LedgerOptions,
         acknowledged: Option<u64>,
+        known: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, KeepError> {
-        let store =
-            Arc::new(DirectoryStore::create(&options.directory).map_err(KeepError::Store)?);
+        let directory = &options.directory;
+        let store = Arc::new(match known {
+            Some(_) => DirectoryStore::new(directory),
+            None => DirectoryStore::create(directory).map_err(KeepError::Store)?,
+        });
         let begun = store
             .read("checkpoint", usize::try_from(LONGEST).unwrap_or(usize::MAX))
             .map_err(KeepError::Store)?
             .is_some();
+        if known.is_some() && !begun {
+            let directory = directory.clone();
+            return Err(KeepError::Missing { directory });
+        }
         let key = signing_key(options, begun)?;
         let (mut ledger, recovery) =
             Ledger::open(store, key, &options.origin).map_err(KeepError::Open)?;
+        if let Some(known) = known {
+            ledger
+                .is_consistent_with(known)
+                .map_err(|source| KeepError::Exchanged {
+                    directory: directory.clone(),
+                    source,
+                })?;
+        }
         if let Some(path) = &options.head_copy
             && let Some(old) = read(path)?
         {
@@ -116,8 +155,8 @@ impl Kept {
                     source,
                 })?;
         }
-        let known = acknowledged.unwrap_or(recovery.adopted.start);
-        let unacknowledged = ids(&ledger, known..ledger.head().size);
+        let acknowledged = acknowledged.unwrap_or(recovery.adopted.start);
+        let unacknowledged = ids(&ledger, acknowledged..ledger.head().size);
         tell(&mut ledger, &recovery, now);
         let mut kept = Self {
             ledger,
@@ -147,7 +186,9 @@ impl Kept {
             (Err(error), true) => {
                 tracing::error!(%error, path = %path.display(), "the ledger's head cannot be copied");
             }
-            (Ok(()), false) => tracing::info!(path = %path.display(), "the ledger's head is copied again"),
+            (Ok(()), false) => {
+                tracing::info!(path = %path.display(), "the ledger's head is copied again")
+            }
             _ => {}
         }
         self.copied = result.is_ok();
@@ -220,7 +261,9 @@ fn read(path: &Path) -> Result<Option<String>, KeepError> {
         Err(error) => return Err(failed(error)),
     };
     let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
+    file.take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
     Ok(Some(text))
 }
 

@@ -125,6 +125,9 @@ fn judge_one<'a>(ground: &Ground<'a>, policy: &RetentionPolicy, day: &mut Day) -
         });
     }
     let beyond = shelf.free(rule, Some(tomorrow), None).next();
+    // A day before its time comes it is looked at for the first time, and what keeps it is seen.
+    let seen_at = beyond.as_ref().map(|(eligible, _)| *eligible);
+    next.note(seen_at.and_then(yesterday), now);
     let beyond = beyond.map(|(eligible, _)| goes_at(eligible));
     next.note(beyond.and_then(yesterday), now);
     if ground.standing.is_in_force() {

@@ -59,7 +59,8 @@ impl Day {
         let name = &policy.meta.key.name;
         let lifts = |needed: i64| {
             format!(
-                "look at them, then lift the limit: kubectl covenant retention lift {name} --until {needed}"
+                "look at them, then lift the limit: kubectl covenant retention lift {name} -n {} --until {needed} --reason REASON",
+                ground.namespace
             )
         };
         let lifted = policy.lifted_until().filter(|until| *until > total);

@@ -43,7 +43,8 @@ pub(super) fn run(ground: &Ground<'_>, judged: &[Judged<'_>]) -> Option<Run> {
             if rules.iter().any(|rule| refuses(rule, held)) {
                 continue;
             }
-            let place = (&held.kind, &held.name);
+            // The same object is served in every version of its kind.
+            let place = (&held.kind.group, &held.kind.kind, &held.name);
             if first.get(&place).is_some_and(|known| known.due <= due) {
                 continue;
             }

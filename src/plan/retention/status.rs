@@ -13,7 +13,7 @@ use crate::api::{
     DisposalMode, DisposedCount, DueCount, LedgerRange, RetentionPolicyStatus, RetentionRule,
     WithheldCount,
 };
-use crate::model::{Kind, KindState, RetentionPolicy, RunResult, Source, time};
+use crate::model::{Kind, KindState, ObjectKey, RetentionPolicy, RunResult, Source, time};
 use crate::plan::proof::{deviations, in_words};
 use crate::plan::status::{Conditions, bounded, list, status_plan};
 use crate::plan::{Notice, Standing, StatusPlan};
@@ -51,9 +51,10 @@ pub(super) fn of_policy<'a>(
     making.conditions();
     let disposed = making.disposed();
     let is_doubted = ground.world.clock_problem().is_some();
+    let is_compiled = making.is_compiled();
     let since = policy.since().or_else(|| {
         let now = Timestamp::from_second(ground.now.as_second()).ok();
-        now.filter(|_| !is_doubted)
+        now.filter(|_| !is_doubted && is_compiled)
     });
     let (matched, due, withheld) = if is_doubted {
         (stored.matched, stored.due.clone(), stored.withheld.clone())
@@ -64,7 +65,11 @@ pub(super) fn of_policy<'a>(
         (matched, due, withheld)
     };
     let status = RetentionPolicyStatus {
-        observed_generation: Some(generation),
+        observed_generation: if is_compiled {
+            Some(generation)
+        } else {
+            stored.observed_generation
+        },
         decisions: Vec::new(),
         conditions: making.conditions.done(),
         keep: policy.keep_in_short(),
@@ -269,8 +274,36 @@ impl Making<'_> {
         if let Some(message) = &self.judged.limit.exceeded {
             return ("False", "LimitExceeded", message.clone());
         }
+        if let Some(message) = self.refused() {
+            return ("False", "Refused", message);
+        }
         let message = "what is past its maximum is disposed of, each object with a receipt";
         ("True", "Disposing", message.to_owned())
+    }
+
+    /// What the API server did not let go when it was last tried, in words.
+    fn refused(&self) -> Option<String> {
+        let ground = self.ground;
+        let waits =
+            |withheld: &Option<Withheld>| matches!(withheld, None | Some(Withheld::Otherwise(_)));
+        let due = self.judged.verdicts.iter();
+        let mut refused = due
+            .filter(|verdict| waits(&verdict.withheld))
+            .filter_map(|verdict| {
+                let held = verdict.held;
+                let key = ObjectKey::new(ground.namespace, &*held.name);
+                let refused = ground.world.refusal(&held.kind, &key, &held.item.uid)?;
+                (refused.category == "Refused").then_some((held, refused))
+            });
+        let (held, first) = refused.next()?;
+        let more = match refused.count() {
+            0 => String::new(),
+            more => format!(", nor {more} more"),
+        };
+        Some(format!(
+            "{} {} did not go{more}: {}; it is tried again every minute",
+            held.kind.kind, held.name, first.message
+        ))
     }
 
     fn enforced(&self) -> Said {
@@ -304,6 +337,48 @@ impl Making<'_> {
             let message = "guards keep everything in the namespace, because its minimums are more than they read";
             return said("False", "TooManyRules", message);
         }
+        let is_terminating = matches!(ground.standing, Standing::Terminating { .. });
+        if is_terminating || self.is_stored() {
+            return said(
+                "True",
+                "BoundaryStored",
+                "guards refuse the deletion of what is within its minimum, by anyone",
+            );
+        }
+        match ground.parameters_problem() {
+            Some((_, message)) => ("False", "ParametersRefused", message),
+            None => said(
+                "Unknown",
+                "BoundaryPending",
+                "what guards must read is being stored",
+            ),
+        }
+    }
+
+    /// Whether the guards read this generation's minimum. Until they do, another guard keeps whatever the policy selects, by
+    /// the generation that its status speaks of (`charts/covenant/guards/retention.yaml`): so the status must not speak of it
+    /// earlier.
+    fn is_compiled(&self) -> bool {
+        let ground = self.ground;
+        if self.policy.at_least.is_none() && !self.policy.has_unreadable_selection {
+            return true;
+        }
+        match &ground.standing {
+            Standing::NotEnrolled | Standing::Exempt | Standing::Observing { .. } => true,
+            Standing::Terminating { .. } => false,
+            Standing::InForce { .. } if ground.boundaries.too_many => {
+                let everything = |rule: &RetentionRule| rule.kind == "*";
+                stored(ground.world, ground.namespace)
+                    .iter()
+                    .any(everything)
+            }
+            Standing::InForce { .. } => self.is_stored(),
+        }
+    }
+
+    /// Whether the stored GuardParameters have exactly this policy's rules.
+    fn is_stored(&self) -> bool {
+        let ground = self.ground;
         let label = Source::Policy(self.policy.meta.key.name.clone()).label();
         let own = |rule: &&RetentionRule| rule.rule == label;
         let planned = ground.boundaries.planned.iter().flatten();
@@ -321,22 +396,7 @@ impl Making<'_> {
                         <= instant(rule.started_before.as_ref())
             })
         };
-        let is_terminating = matches!(ground.standing, Standing::Terminating { .. });
-        if is_terminating || (planned.len() == known.len() && planned.iter().all(stands)) {
-            return said(
-                "True",
-                "BoundaryStored",
-                "guards refuse the deletion of what is within its minimum, by anyone",
-            );
-        }
-        match ground.parameters_problem() {
-            Some((_, message)) => ("False", "ParametersRefused", message),
-            None => said(
-                "Unknown",
-                "BoundaryPending",
-                "what guards must read is being stored",
-            ),
-        }
+        planned.len() == known.len() && planned.iter().all(stands)
     }
 
     fn tell_of_enforcement(&mut self, enforced: &Said) {
@@ -434,13 +494,22 @@ impl Making<'_> {
             incomplete,
             ..stored.unwrap_or_default()
         };
-        for (at, part) in &beyond {
+        // A clock that was set back must not let a run that is counted be counted again: neither mark goes back.
+        let last = disposed.last_run_at.as_ref();
+        let last = last.and_then(|text| time::beginning(text).ok());
+        let latest = beyond.iter().map(|(at, _)| *at).max();
+        if let Some(latest) = latest.filter(|latest| last.is_none_or(|last| *latest > last)) {
+            disposed.last_run_at = Some(time::text(latest));
+        }
+        let ranges = beyond.iter().filter_map(|(_, part)| part.ledger);
+        if let Some((from, to)) = ranges.max_by_key(|(_, to)| *to) {
             let index = |index: u64| i64::try_from(index).unwrap_or(i64::MAX);
-            disposed.last_run_at = Some(time::text(*at));
-            disposed.ledger = part.ledger.map(|(from, to)| LedgerRange {
+            disposed.ledger = Some(LedgerRange {
                 from: index(from),
                 to: index(to),
             });
+        }
+        for (_, part) in &beyond {
             let range = part
                 .ledger
                 .map(|(from, to)| format!("; ledger entries {from} to {to}"));

@@ -7,7 +7,7 @@ mod journal;
 mod rules;
 mod serve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,14 +47,31 @@ pub(crate) struct Shared {
     turn: watch::Sender<()>,
 }
 
-#[derive(Default)]
 struct State {
     next: usize,
     mutating: usize,
-    journal: Vec<Entry>,
+    /// The last requests, and how many there were before them.
+    journal: VecDeque<Entry>,
+    forgotten: usize,
+    remembers: usize,
     rules: BTreeMap<usize, rules::Rule>,
     frozen: BTreeMap<usize, Matcher>,
     streams: BTreeMap<usize, Stream>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            mutating: 0,
+            journal: VecDeque::new(),
+            forgotten: 0,
+            remembers: usize::MAX,
+            rules: BTreeMap::new(),
+            frozen: BTreeMap::new(),
+            streams: BTreeMap::new(),
+        }
+    }
 }
 
 struct Stream {
@@ -186,7 +203,12 @@ impl Proxy {
     /// Everything so far, oldest first.
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {
-        self.shared.lock().journal.clone()
+        self.shared.lock().journal.iter().cloned().collect()
+    }
+
+    /// Keeps no more than so many requests in its journal, for what goes on for hours.
+    pub fn remember_at_most(&self, number: usize) {
+        self.shared.lock().remembers = number;
     }
 
     /// The mutating requests so far, oldest first.
@@ -210,7 +232,8 @@ impl Proxy {
     /// How many requests there were; a later journal from there on is what happened since.
     #[must_use]
     pub fn request_count(&self) -> usize {
-        self.shared.lock().journal.len()
+        let state = self.shared.lock();
+        state.forgotten + state.journal.len()
     }
 }
 
@@ -248,7 +271,7 @@ impl Shared {
             state.mutating
         });
         let request = Seen {
-            sequence: state.journal.len() + 1,
+            sequence: state.forgotten + state.journal.len() + 1,
             mutating,
             method: method.to_owned(),
             path: path.to_owned(),
@@ -274,12 +297,18 @@ impl Shared {
             forwarded: false,
             faults: faults.iter().map(Fault::name).collect(),
         };
-        state.journal.push(entry);
+        state.journal.push_back(entry);
+        if state.journal.len() > state.remembers {
+            state.journal.pop_front();
+            state.forgotten += 1;
+        }
         (request, faults)
     }
 
     fn note(&self, request: &Seen, change: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = self.lock().journal.get_mut(request.sequence - 1) {
+        let mut state = self.lock();
+        let place = (request.sequence - 1).checked_sub(state.forgotten);
+        if let Some(entry) = place.and_then(|place| state.journal.get_mut(place)) {
             change(entry);
         }
     }

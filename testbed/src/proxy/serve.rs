@@ -220,8 +220,13 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
 fn misdate(headers: &mut HeaderMap, seconds: i64) {
     let dated = headers.get(header::DATE).and_then(|text| {
         let zoned = rfc2822::parse(text.to_str().ok()?).ok()?;
-        let shown = zoned.timestamp().checked_add(SignedDuration::from_secs(seconds)).ok()?;
-        let text = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&shown).ok()?;
+        let shown = zoned
+            .timestamp()
+            .checked_add(SignedDuration::from_secs(seconds))
+            .ok()?;
+        let text = rfc2822::DateTimePrinter::new()
+            .timestamp_to_rfc9110_string(&shown)
+            .ok()?;
         HeaderValue::from_str(&text).ok()
     });
     if let Some(dated) = dated {

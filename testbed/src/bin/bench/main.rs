@@ -7,8 +7,10 @@ mod counts;
 mod echo;
 mod guards;
 mod latency;
+mod ledger;
 mod memory;
 mod objects;
+mod retention;
 mod staircase;
 
 use std::io::Write as _;
@@ -17,7 +19,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 /// The parts of the benchmark.
-const PARTS: [&str; 5] = ["counts", "latency", "cold-start", "memory", "guards"];
+const PARTS: [&str; 7] = [
+    "counts",
+    "latency",
+    "cold-start",
+    "memory",
+    "guards",
+    "retention",
+    "ledger",
+];
 
 /// What is measured, and how much of it.
 struct Arguments {
@@ -28,6 +38,9 @@ struct Arguments {
     grants: Vec<usize>,
     counted: usize,
     deletes: usize,
+    disposals: usize,
+    crowd: usize,
+    quick: bool,
     only: Option<String>,
 }
 
@@ -57,11 +70,24 @@ async fn main() -> anyhow::Result<()> {
         say("\nMemory: resident size of the operator over the number of open grants")?;
         memory::measure(&arguments.covenant, &arguments.grants).await?;
     }
+    if wanted("retention") {
+        say(
+            "\nRetention: disposal beside raw DELETEs with the same preconditions, and what objects cost that are not due",
+        )?;
+        let (objects, crowd) = (arguments.disposals, arguments.crowd);
+        retention::measure(&arguments.covenant, objects, arguments.pairs, crowd).await?;
+    }
     if wanted("guards") {
         say("\nGuards: a DELETE, beside the same in a namespace that is not enrolled")?;
         guards::measure(arguments.deletes).await?;
         say("\nHolds: from the 201 to the first refusal")?;
         guards::measure_lag(arguments.deletes / 4).await?;
+    }
+    if wanted("ledger") {
+        say(
+            "\nLedger: entries with everything synced, and verifying, beside the raw crates in memory",
+        )?;
+        ledger::measure(arguments.quick)?;
     }
     Ok(())
 }
@@ -75,6 +101,9 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
         grants: vec![500, 1000, 2000, 4000],
         counted: 20,
         deletes: 400,
+        disposals: 40_000,
+        crowd: 100_000,
+        quick: false,
         only: None,
     };
     let mut given = std::env::args().skip(1);
@@ -103,6 +132,9 @@ fn arguments() -> anyhow::Result<Option<Arguments>> {
                 arguments.grants = vec![100, 200];
                 arguments.counted = 5;
                 arguments.deletes = 100;
+                arguments.disposals = 2000;
+                arguments.crowd = 2000;
+                arguments.quick = true;
             }
             _ => {
                 say("bench --covenant BINARY [--samples N] [--quick] [--only PART]")?;
