@@ -316,8 +316,11 @@ fn a_refused_write_is_told_in_its_own_words() {
     grant["status"] = json!({ "observedGeneration": 1, "closesAt": "2027-04-01T00:00:00Z" });
     apply(&mut world, &grant);
     apply(&mut world, &timer(&fresh(), Some(NOW)));
-    world.record_failure(Target::new(Kind::NetworkPolicy, key), failure("Forbidden"));
+    let policy = Target::new(Kind::NetworkPolicy, key);
+    world.record_failure(policy.clone(), failure("Forbidden"));
     assert_eq!(obstacle(&world, now()), "PolicyRefused");
+    world.record_failure(policy, failure("LedgerUnavailable"));
+    assert_eq!(obstacle(&world, now()), "LedgerUnavailable");
 }
 
 #[test]

@@ -130,14 +130,17 @@ impl Cluster {
             else {
                 continue;
             };
-            refused.push(RefusedItem {
-                kind: ResourceKind::parse(text(raw, "/apiVersion"), text(raw, "/kind")),
-                key: ObjectKey::new(NAMESPACE, text(raw, "/metadata/name")),
-                uid: uid.clone(),
-                category: "Refused".to_owned(),
-                message: "a webhook says no".to_owned(),
-                until: Timestamp::from_second(*until).unwrap(),
-            });
+            let watched = self.world.wanted_kinds();
+            for kind in watched.into_iter().filter(|kind| serves(kind, raw)) {
+                refused.push(RefusedItem {
+                    kind,
+                    key: ObjectKey::new(NAMESPACE, text(raw, "/metadata/name")),
+                    uid: uid.clone(),
+                    category: "Refused".to_owned(),
+                    message: "a webhook says no".to_owned(),
+                    until: Timestamp::from_second(*until).unwrap(),
+                });
+            }
         }
         if !refused.is_empty() {
             let (namespace, at) = (NAMESPACE.to_owned(), self.now());

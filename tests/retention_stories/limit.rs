@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testbed::always;
 
 use crate::case::{applied, policy, thing};
+use crate::holds::hold;
 use crate::scene::{Scene, asks, decides, does, edits, scene};
 use crate::stage::{Tenant, condition};
 
@@ -13,12 +14,28 @@ fn lifted(by: &str, generation: i64, until: i64) -> Value {
     json!({ "type": "LimitLifted", "by": by, "reason": "the backlog of a year", "generation": generation, "untilTotal": until })
 }
 
-async fn five_more(acme: &Tenant<'_>, batch: &str) {
+async fn five(acme: &Tenant<'_>, batch: &str) {
     let items: Vec<Value> = (0..5)
         .map(|number| thing(&acme.name, &format!("{batch}-{number}"), "log"))
         .collect();
     let all = json!({ "apiVersion": "v1", "kind": "List", "items": items });
     applied(&acme.admin, &all).await;
+}
+
+/// Five that come due at the same moment, however long it takes to make them: the end of a hold.
+async fn five_at_once(scene: &Scene, acme: &Tenant<'_>, batch: &str) {
+    let namespace = acme.name.as_str();
+    scene
+        .holds(&hold(namespace, batch, &["SuspendSharing"]))
+        .await;
+    scene.proven(namespace, batch).await;
+    five(acme, batch).await;
+    scene
+        .policy_is(namespace, "logs", "the hold keeps them", |policy| {
+            policy["status"]["withheld"]["byHold"] == 5
+        })
+        .await;
+    scene.releases(namespace, batch).await;
 }
 
 async fn stopped(scene: &Scene, namespace: &str, number: i64) -> Value {
@@ -38,7 +55,7 @@ async fn a_run_that_matches_too_much_takes_nothing_until_an_officer_lifts_the_li
     let scene = scene().await;
     let acme = scene.tenant_on("limited", "narrow").await;
     let namespace = acme.name.as_str();
-    five_more(&acme, "first").await;
+    five(&acme, "first").await;
     let keep = json!({ "atMost": "PT1S" });
     applied(
         &acme.admin,
@@ -107,7 +124,7 @@ async fn a_run_that_matches_too_much_takes_nothing_until_an_officer_lifts_the_li
         })
         .await;
 
-    five_more(&acme, "second").await;
+    five_at_once(scene, &acme, "second").await;
     stopped(scene, namespace, 5).await;
     let more = lifted("officer", 2, 50);
     does(
@@ -129,7 +146,7 @@ async fn a_run_that_matches_too_much_takes_nothing_until_an_officer_lifts_the_li
         )
         .await;
     // Up to fifty it goes on. An edit is another policy.
-    five_more(&acme, "third").await;
+    five_at_once(scene, &acme, "third").await;
     scene.things_are(namespace, "log", &[]).await;
     let edit = json!({ "spec": { "basis": "Contract §8" } });
     does(&acme.admin, edits(namespace, "logs", edit)).await;
@@ -138,7 +155,7 @@ async fn a_run_that_matches_too_much_takes_nothing_until_an_officer_lifts_the_li
             policy["status"]["observedGeneration"] == 3
         })
         .await;
-    five_more(&acme, "fourth").await;
+    five_at_once(scene, &acme, "fourth").await;
     stopped(scene, namespace, 5).await;
     let all = || async { scene.things(namespace, "log").await.len() == 5 };
     always("none goes", Duration::from_secs(3), all)
