@@ -243,8 +243,8 @@ impl Engine {
                 self.mark(dirty);
                 self.schedule.mark(Unit::Retention(namespace));
             }
-            Report::Settled(found) => {
-                let dirty = self.retention.take_settled(&mut self.world, found);
+            Report::Settled { found, all } => {
+                let dirty = self.retention.take_settled(&mut self.world, found, all);
                 self.mark(dirty);
             }
             Report::Clock(doubt) => {

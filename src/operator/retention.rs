@@ -235,7 +235,7 @@ impl Retention {
                 }
             };
             // Nobody listens only when the engine has stopped.
-            let _ = reports.send(Report::Settled(found)).await;
+            let _ = reports.send(Report::Settled { found, all: true }).await;
         });
     }
 
@@ -246,14 +246,19 @@ impl Retention {
         let (client, reports) = (self.client.clone(), self.reports.clone());
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            let found = settle::look(&client, intents).await;
+            let found = Some(settle::look(&client, intents).await);
             // Nobody listens only when the engine has stopped.
-            let _ = reports.send(Report::Settled(Some(found))).await;
+            let _ = reports.send(Report::Settled { found, all: false }).await;
         });
     }
 
-    /// Takes in what was found of intents; none when the ledger could not be read.
-    pub fn take_settled(&mut self, world: &mut World, found: Option<Vec<(Entry, Found)>>) -> Dirty {
+    /// Takes in what was found of intents; none when the ledger could not be read. `all`: of every intent of an earlier process.
+    pub fn take_settled(
+        &mut self,
+        world: &mut World,
+        found: Option<Vec<(Entry, Found)>>,
+        all: bool,
+    ) -> Dirty {
         let Some(found) = found else {
             self.settlement = Settlement::Due;
             self.settle();
@@ -290,7 +295,9 @@ impl Retention {
         }
         self.metrics.unsettled(unseen.len());
         self.scribe.note(outcomes);
-        self.settlement = Settlement::Done;
+        if all {
+            self.settlement = Settlement::Done;
+        }
         self.look(unseen, AGAIN);
         let mut dirty = self.count(world);
         for namespace in world.retained_namespaces() {

@@ -56,7 +56,12 @@ pub enum Report {
         disposed: Box<Disposed>,
     },
     /// What was found of intents whose outcome nobody knew; none when the ledger could not be read.
-    Settled(Option<Vec<(Entry, Found)>>),
+    Settled {
+        /// By intent.
+        found: Option<Vec<(Entry, Found)>>,
+        /// Whether these were all intents of an earlier process.
+        all: bool,
+    },
     /// Why the clock is doubted, if it is.
     Clock(Option<String>),
     /// An inquiry is over.

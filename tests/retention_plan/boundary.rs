@@ -246,7 +246,7 @@ fn more_minimums_than_guards_read_keep_everything() {
 }
 
 #[test]
-fn what_only_observes_has_none_and_what_is_being_deleted_keeps_what_it_has() {
+fn what_only_observes_has_them_ready_and_what_is_being_deleted_keeps_what_it_has() {
     let labels =
         json!({ "privacy.cloudnexus.io/tenant": "acme", "privacy.cloudnexus.io/stage": "observe" });
     let mut world = ground(&[keeps("logs", "P30D")]);
@@ -259,8 +259,12 @@ fn what_only_observes_has_none_and_what_is_being_deleted_keeps_what_it_has() {
     assert_eq!(rules(&world).len(), 1);
     apply(&mut world, &namespace(NAMESPACE, labels));
     let plan = settle(&mut world, now());
-    assert!(world.parameters(NAMESPACE).is_none());
+    assert_eq!(rules(&world).len(), 1);
     assert_eq!(enforced(&plan, "logs").1, "Observing");
+    let label = json!({});
+    apply(&mut world, &namespace(NAMESPACE, label));
+    settle(&mut world, now());
+    assert!(world.parameters(NAMESPACE).is_none(), "it left");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! One delete, with the object's uid and resourceVersion as preconditions: what was replaced, renewed or changed since it was
 //! planned stays.
 //!
-//! May not: try twice.
+//! May not: try twice, or leave a delete behind that the API server carries out when nobody waits for it any more.
 
-use kube::api::{Api, DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
-use kube::core::ApiResource;
+use http::Uri;
+use kube::api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy, Request};
+use kube::core::{ApiResource, Resource as _};
 use kube::{Client, Error};
 
 use super::PATIENCE;
 use crate::api::Propagation;
 use crate::plan::Candidate;
+
+/// Seconds after which the API server gives a delete up; less than [`PATIENCE`].
+const GIVEN_UP: u64 = 7;
 
 /// What became of an object.
 #[derive(Debug)]
@@ -32,8 +36,7 @@ pub enum Deleted {
 
 /// Deletes one object.
 pub async fn delete(client: &Client, resource: &ApiResource, candidate: &Candidate) -> Deleted {
-    let api =
-        Api::<DynamicObject>::namespaced_with(client.clone(), &candidate.key.namespace, resource);
+    let place = DynamicObject::url_path(resource, Some(&candidate.key.namespace));
     let parameters = DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(candidate.uid.clone()),
@@ -45,7 +48,11 @@ pub async fn delete(client: &Client, resource: &ApiResource, candidate: &Candida
         }),
         ..DeleteParams::default()
     };
-    let request = api.delete(&candidate.key.name, &parameters);
+    let request = match timed(&place, &candidate.key.name, &parameters) {
+        Ok(request) => request,
+        Err(error) => return Deleted::Refused(error.to_string()),
+    };
+    let request = client.request_status::<DynamicObject>(request);
     match tokio::time::timeout(PATIENCE, request).await {
         // The object itself comes back where it is still there, and for some kinds in any case: the stream says when it is gone.
         Ok(Ok(answer)) => answer.either(|_| Deleted::Accepted, |_| Deleted::Gone),
@@ -58,4 +65,16 @@ pub async fn delete(client: &Client, resource: &ApiResource, candidate: &Candida
         Ok(Err(error)) => Deleted::Unknown(error.to_string()),
         Err(_) => Deleted::Unknown("no answer in time".to_owned()),
     }
+}
+
+/// The request, which the API server gives up before we do: after that what it has not done it does not do any more.
+fn timed(
+    place: &str,
+    name: &str,
+    parameters: &DeleteParams,
+) -> Result<http::Request<Vec<u8>>, Box<dyn std::error::Error>> {
+    let mut request = Request::new(place).delete(name, parameters)?;
+    let path = request.uri().path();
+    *request.uri_mut() = format!("{path}?timeout={GIVEN_UP}s").parse::<Uri>()?;
+    Ok(request)
 }

@@ -3,18 +3,23 @@
 //! May not: delete. What did not happen is planned again, if it is still due.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::discovery::pinned_kind;
 
+use super::super::clock;
 use crate::api::names::LABEL_GRANT_UID;
 use crate::ledger::{Entry, EntryKind, Subject};
 use crate::model::Kind;
 
 /// Objects in a page.
 const PAGE: u32 = 500;
+/// A delete that was sent may go through for so long; the API server gives it up before.
+const EFFECTIVE: SignedDuration = SignedDuration::from_secs(12);
 
 /// What was found of an object that was to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +38,9 @@ pub enum Found {
     Unseen(String),
 }
 
-/// Looks for the objects of these intents, by uid.
+/// Looks for the objects of these intents, by uid, once what was begun can have no effect any more.
 pub async fn look(client: &Client, intents: Vec<Entry>) -> Vec<(Entry, Found)> {
+    tokio::time::sleep(left(&intents, clock::now())).await;
     let mut by_place: BTreeMap<(String, String, Option<String>), Vec<Entry>> = BTreeMap::new();
     let mut found = Vec::new();
     for intent in intents {
@@ -67,6 +73,20 @@ pub async fn look(client: &Client, intents: Vec<Entry>) -> Vec<(Entry, Found)> {
         }));
     }
     found
+}
+
+/// How long until none of the deletes that were announced can go through any more.
+fn left(intents: &[Entry], now: Timestamp) -> Duration {
+    let deletes = intents
+        .iter()
+        .filter(|intent| intent.kind == EntryKind::Disposal);
+    let last = deletes.map(|intent| intent.time).max();
+    let over = last.and_then(|last| last.checked_add(EFFECTIVE).ok());
+    let left = over.map_or(Duration::ZERO, |over| {
+        Duration::try_from(over.duration_since(now)).unwrap_or_default()
+    });
+    // A clock that was set back makes nobody wait for longer.
+    left.min(Duration::try_from(EFFECTIVE).unwrap_or_default())
 }
 
 /// Whether the path of an intent stands.

@@ -40,9 +40,11 @@ pub(super) fn boundaries(
     now: Timestamp,
 ) -> Boundaries {
     let baseline = match standing {
-        Standing::InForce { baseline, .. } => baseline,
+        // While a namespace observes, no guard is bound to it; what guards will read stands ready for the moment at which it
+        // does not any more, which may come with the operator dead.
+        Standing::InForce { baseline, .. } | Standing::Observing { baseline, .. } => baseline,
         Standing::Terminating { .. } => return Boundaries::default(),
-        Standing::NotEnrolled | Standing::Exempt | Standing::Observing { .. } => {
+        Standing::NotEnrolled | Standing::Exempt => {
             return Boundaries {
                 planned: Some(None),
                 ..Boundaries::default()

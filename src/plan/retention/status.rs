@@ -364,15 +364,15 @@ impl Making<'_> {
             return true;
         }
         match &ground.standing {
-            Standing::NotEnrolled | Standing::Exempt | Standing::Observing { .. } => true,
+            Standing::NotEnrolled | Standing::Exempt => true,
             Standing::Terminating { .. } => false,
-            Standing::InForce { .. } if ground.boundaries.too_many => {
+            Standing::InForce { .. } | Standing::Observing { .. } if ground.boundaries.too_many => {
                 let everything = |rule: &RetentionRule| rule.kind == "*";
                 stored(ground.world, ground.namespace)
                     .iter()
                     .any(everything)
             }
-            Standing::InForce { .. } => self.is_stored(),
+            Standing::InForce { .. } | Standing::Observing { .. } => self.is_stored(),
         }
     }
 
