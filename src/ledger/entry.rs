@@ -300,7 +300,8 @@ fn exact(value: &Value) -> Result<(), EntryError> {
             let beyond = match (number.as_u64(), number.as_i64()) {
                 (Some(positive), _) => positive > LARGEST_INTEGER,
                 (None, Some(negative)) => negative.unsigned_abs() > LARGEST_INTEGER,
-                (None, None) => false,
+                // RFC 8785 spells it as an integer, which would be read back as one.
+                (None, None) => number.as_f64().is_some_and(is_spelled_as_a_large_integer),
             };
             if beyond {
                 return Err(EntryError::Number(number.to_string()));
@@ -311,6 +312,16 @@ fn exact(value: &Value) -> Result<(), EntryError> {
         Value::Object(fields) => fields.values().try_for_each(exact),
         Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
     }
+}
+
+/// From 1e21 on numbers are spelled with an exponent.
+fn is_spelled_as_a_large_integer(number: f64) -> bool {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a power of two less one, rounded up to it"
+    )]
+    let largest = LARGEST_INTEGER as f64;
+    number.fract() == 0.0 && number.abs() > largest && number.abs() < 1e21
 }
 
 /// Reads an entry of the ledger of this origin, and refuses any but its one spelling. Also for entries of newer versions.
