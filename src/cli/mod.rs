@@ -9,6 +9,8 @@ pub mod check;
 #[cfg(feature = "operator")]
 pub mod connect;
 pub mod crds;
+#[cfg(feature = "operator")]
+pub mod decision;
 pub mod explain;
 pub mod files;
 pub mod guards;

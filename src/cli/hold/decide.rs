@@ -8,19 +8,15 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::Status;
 use kube::{Client, Error};
-use serde_json::{Value, json};
 
 use super::{HoldError, Place, get, holds};
 use crate::api::{HeldKind, HoldDecision, HoldDecisionType, HoldEffect, PeriodText};
 use crate::cli::connect;
+use crate::cli::decision::{ATTEMPTS, DryRun, MANAGER, patch, reason};
 use crate::cli::plan::{Instant, Output, print};
 use crate::model::{Hold, ObjectKey, time};
 use crate::render;
 
-/// How often a decision that somebody else's write overtook is made anew. The operator writes the same status.
-const ATTEMPTS: usize = 10;
-/// Field manager of decisions.
-const MANAGER: &str = "kubectl-covenant";
 /// Most kinds that one decision leaves out.
 const MOST_KINDS: usize = 16;
 
@@ -64,15 +60,6 @@ struct Common {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum DryRun {
-    /// The decision is made.
-    #[default]
-    None,
-    /// The API server and the guards check it and store nothing.
-    Server,
-}
-
 /// Releases a hold.
 pub(super) async fn release(arguments: &ReleaseArguments) -> anyhow::Result<()> {
     let now = Instant::default().resolve()?;
@@ -87,7 +74,7 @@ pub(super) async fn release(arguments: &ReleaseArguments) -> anyhow::Result<()> 
     let decision = HoldDecision {
         decision: HoldDecisionType::Released,
         by: String::new(),
-        reason: reason(&arguments.common)?,
+        reason: reason(&arguments.common.reason)?,
         restore_after,
         effects: Vec::new(),
         except_kinds: Vec::new(),
@@ -117,22 +104,13 @@ pub(super) async fn narrow(arguments: &NarrowArguments) -> anyhow::Result<()> {
     let decision = HoldDecision {
         decision: HoldDecisionType::Narrowed,
         by: String::new(),
-        reason: reason(&arguments.common)?,
+        reason: reason(&arguments.common.reason)?,
         restore_after: None,
         effects,
         except_kinds: kinds?,
     };
     let now = Instant::default().resolve()?;
     decide(&arguments.common, decision, now).await
-}
-
-fn reason(common: &Common) -> anyhow::Result<String> {
-    let reason = common.reason.trim();
-    match reason.chars().count() {
-        1..=512 => Ok(reason.to_owned()),
-        0 => bail!("--reason: say why, in a sentence that an auditor will read"),
-        count => bail!("--reason: {count} characters are too many; 512 are kept"),
-    }
 }
 
 fn effect(name: &str) -> anyhow::Result<HoldEffect> {
@@ -192,7 +170,8 @@ async fn write(
     for _ in 0..ATTEMPTS {
         let object = get(client, key).await?;
         let at = render::decided_at(&object);
-        let patch = patch(&object.metadata.resource_version, &object.data, decision);
+        let version = object.metadata.resource_version.as_deref();
+        let patch = patch(version, &object.data, decision);
         let hold = Hold::read(object);
         if let Some(release) = &hold.release {
             return Err(HoldError::AlreadyReleased {
@@ -220,19 +199,6 @@ async fn write(
         }
     }
     Err(HoldError::Crowded(key.clone()).into())
-}
-
-/// The decisions that stand, untouched, and one more. A merge patch puts a whole list in place of the old one.
-fn patch(version: &Option<String>, stored: &Value, decision: &HoldDecision) -> Value {
-    let mut decisions = stored["status"]["decisions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    decisions.push(json!(decision));
-    json!({
-        "metadata": { "resourceVersion": version },
-        "status": { "decisions": decisions }
-    })
 }
 
 /// Refuses to narrow what is not there: the record would tell of something that never happened.
@@ -296,6 +262,8 @@ async fn others(client: &Client, key: &ObjectKey) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -310,7 +278,7 @@ mod tests {
             effects: Vec::new(),
             except_kinds: Vec::new(),
         };
-        let patch = patch(&Some("7".to_owned()), &stored, &released);
+        let patch = patch(Some("7"), &stored, &released);
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert_eq!(patch["status"]["decisions"][0], odd);
         assert_eq!(

@@ -7,19 +7,15 @@ use anyhow::{Context as _, bail};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Client, Error};
-use serde_json::{Value, json};
 
 use super::{RetentionError, live};
 use crate::api::{RetentionDecision, RetentionDecisionType};
 use crate::cli::connect::{self, Connection};
+use crate::cli::decision::{ATTEMPTS, DryRun, MANAGER, patch, reason};
 use crate::cli::plan::{Output, print};
 use crate::model::{Kind, ObjectKey, RetentionPolicy};
 use crate::render;
 
-/// How often a decision that somebody else's write overtook is made anew. The operator writes the same status.
-const ATTEMPTS: usize = 10;
-/// Field manager of decisions.
-const MANAGER: &str = "kubectl-covenant";
 /// Most decisions that a policy keeps.
 const MOST: usize = 32;
 
@@ -55,15 +51,6 @@ pub(super) struct LiftArguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum DryRun {
-    /// The decision is made.
-    #[default]
-    None,
-    /// The API server and the guards check it and store nothing.
-    Server,
-}
-
 /// Lifts the limit of a policy.
 pub(super) async fn run(arguments: &LiftArguments) -> anyhow::Result<()> {
     let reason = reason(&arguments.reason)?;
@@ -86,15 +73,6 @@ pub(super) async fn run(arguments: &LiftArguments) -> anyhow::Result<()> {
     print(arguments.output, &report, || {
         render::limit_lifted_text(&report)
     })
-}
-
-fn reason(text: &str) -> anyhow::Result<String> {
-    let text = text.trim();
-    match text.chars().count() {
-        1..=512 => Ok(text.to_owned()),
-        0 => bail!("--reason: say why, in a sentence that an auditor will read"),
-        count => bail!("--reason: {count} characters are too many; 512 are kept"),
-    }
 }
 
 /// Adds the decision to those that there are. Returns the policy as it was before, and the decision as it was made.
@@ -123,7 +101,7 @@ async fn write(
         }
         decision.generation = generation.unwrap_or_default();
         let version = object.metadata.resource_version.clone();
-        let patch = patch(&version, &object.data, &decision);
+        let patch = patch(version.as_deref(), &object.data, &decision);
         let policy = RetentionPolicy::read(object);
         sensible(&policy, &decision)?;
         match api
@@ -193,19 +171,6 @@ fn sensible(policy: &RetentionPolicy, decision: &RetentionDecision) -> Result<()
     }
 }
 
-/// The decisions that stand, untouched, and one more. A merge patch puts a whole list in place of the old one.
-fn patch(version: &Option<String>, stored: &Value, decision: &RetentionDecision) -> Value {
-    let mut decisions = stored["status"]["decisions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    decisions.push(json!(decision));
-    json!({
-        "metadata": { "resourceVersion": version },
-        "status": { "decisions": decisions }
-    })
-}
-
 fn refusal(status: &Status, key: &ObjectKey, user: &str) -> RetentionError {
     if let Some(said) = connect::guard_message(&status.message) {
         return RetentionError::Refused(said.to_owned());
@@ -226,6 +191,8 @@ fn refusal(status: &Status, key: &ObjectKey, user: &str) -> RetentionError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -252,7 +219,7 @@ mod tests {
     fn what_stands_is_repeated_as_it_is_stored() {
         let odd = json!({ "type": "LimitLifted", "by": "o", "reason": "r", "generation": 1, "untilTotal": 5, "odd": 1 });
         let stored = json!({ "status": { "decisions": [odd], "matched": 4 } });
-        let patch = patch(&Some("7".to_owned()), &stored, &decision(3, 60));
+        let patch = patch(Some("7"), &stored, &decision(3, 60));
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert_eq!(patch["status"]["decisions"][0], odd);
         assert_eq!(patch["status"]["decisions"][1]["untilTotal"], 60);
