@@ -28,7 +28,7 @@ const HOLDS: &str = "/apis/privacy.cloudnexus.io/v1alpha1/namespaces";
 
 fn rounds() -> usize {
     let asked = std::env::var("COVENANT_SOAK_RETENTION").ok();
-    asked.map_or(24, |number| {
+    asked.map_or(8, |number| {
         number
             .parse()
             .expect("COVENANT_SOAK_RETENTION is a number of rounds")
