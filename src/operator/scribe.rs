@@ -353,9 +353,8 @@ impl Clerk {
                 .map_err(|error| Unrecorded(causes(&error))),
             None => Err(self.problem()),
         };
-        if written.is_err() {
-            // What is stored is not known any more: it is read anew.
-            self.kept = None;
+        // What was tried and failed may be stored all the same: it is read anew.
+        if written.is_err() && self.kept.take().is_some() {
             let intents = commits.iter().flat_map(|(entries, _)| entries);
             self.refused.extend(intents.map(|entry| entry.id.clone()));
         }
