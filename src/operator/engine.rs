@@ -266,7 +266,12 @@ impl Engine {
         }
         if let Some(head) = &state.head {
             let dirty = self.world.learn_head(namespaces, head);
-            self.mark(dirty);
+            // A posture is not written for each entry: its next writing takes the head along.
+            if self.ready {
+                for unit in &dirty.0 {
+                    self.schedule.mark_later(unit, clock::now());
+                }
+            }
         }
         let dirty = self.world.learn_ledger(state);
         self.mark(dirty);

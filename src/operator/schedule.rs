@@ -91,6 +91,13 @@ impl Alarms {
         }
     }
 
+    /// No later than then.
+    fn set_by(&mut self, unit: &Unit, instant: Timestamp) {
+        if self.by_unit.get(unit).is_none_or(|set| instant < *set) {
+            self.set(unit, Some(instant));
+        }
+    }
+
     fn earliest(&self) -> Option<Timestamp> {
         self.by_instant.first().map(|(instant, _)| *instant)
     }
@@ -111,11 +118,7 @@ impl Schedule {
     /// [`PACE`] allows, because each of those writes is such a change.
     pub fn mark(&mut self, unit: Unit) {
         match self.work.get(&unit) {
-            Some(work) => {
-                if !self.looks.by_unit.contains_key(&unit) {
-                    self.looks.set(&unit, Some(work.look_at));
-                }
-            }
+            Some(work) => self.looks.set_by(&unit, work.look_at),
             None => {
                 if self.queued.insert(unit.clone()) {
                     self.queue.push_back(unit);
@@ -128,9 +131,17 @@ impl Schedule {
     pub fn mark_soon(&mut self, unit: Unit, now: Timestamp) {
         if self.work.contains_key(&unit) {
             self.mark(unit);
-        } else if !self.queued.contains(&unit) && !self.looks.by_unit.contains_key(&unit) {
+        } else if !self.queued.contains(&unit) {
             self.looks
-                .set(&unit, Some(now.checked_add(SOON).unwrap_or(now)));
+                .set_by(&unit, now.checked_add(SOON).unwrap_or(now));
+        }
+    }
+
+    /// Something changed that nobody waits for: the unit is planned in a while, if nothing else has it planned before.
+    pub fn mark_later(&mut self, unit: &Unit, now: Timestamp) {
+        if !self.queued.contains(unit) {
+            let then = now.checked_add(REPORT_PATIENCE).unwrap_or(now);
+            self.looks.set_by(unit, then);
         }
     }
 
@@ -563,6 +574,21 @@ mod tests {
         schedule.finish_closing(&unit("acme"), &path("a"));
         assert_eq!(schedule.busy(), 0);
         assert_eq!(schedule.next(), Some(unit("acme")));
+    }
+
+    #[test]
+    fn what_may_wait_long_puts_off_nothing_that_may_wait_a_moment() {
+        let mut schedule = Schedule::default();
+        schedule.mark_later(&unit("acme"), at(100));
+        assert_eq!(schedule.wakes_at(), Some(at(105)));
+        schedule.mark_soon(unit("acme"), at(101));
+        let soon = schedule.wakes_at().unwrap();
+        assert!(soon > at(101) && soon < at(102), "{soon}");
+        schedule.mark_later(&unit("acme"), at(101));
+        assert_eq!(schedule.wakes_at(), Some(soon));
+        schedule.mark(unit("acme"));
+        assert_eq!(schedule.next(), Some(unit("acme")));
+        assert_eq!(schedule.wakes_at(), None);
     }
 
     #[test]
