@@ -33,7 +33,9 @@ const BATCH: usize = 2048;
 /// Entries that are noted and not durable yet. Beyond it they are counted and the gap is recorded: memory is bounded, and a
 /// gap that is stated can be asked about.
 const BACKLOG: usize = 65_536;
-/// A ledger that cannot be written is tried again after this long.
+/// A ledger that cannot be written is tried again after this long, at first: the writer before may just be ending.
+const SOON: Duration = Duration::from_millis(250);
+/// And after this long at the latest.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Where the ledger is and who writes it.
@@ -114,6 +116,7 @@ impl Scribe {
             refused: BTreeSet::new(),
             opened: false,
             acknowledged: None,
+            patience: SOON,
             prefix: format!("{begun:x}-"),
             metrics,
             reports,
@@ -224,6 +227,8 @@ struct Clerk {
     opened: bool,
     /// Entries that this process knows to be durable.
     acknowledged: Option<u64>,
+    /// How long until the next try.
+    patience: Duration,
     /// Begins the ids of this process.
     prefix: String,
     metrics: Metrics,
@@ -236,7 +241,7 @@ impl Clerk {
             self.ensure_open();
             let waiting = !self.backlog.is_empty() || self.kept.is_none();
             let first = if waiting {
-                inbox.recv_timeout(AGAIN)
+                inbox.recv_timeout(self.patience)
             } else {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
@@ -425,11 +430,15 @@ impl Clerk {
         ) {
             Ok(kept) => {
                 self.opened = true;
+                self.patience = SOON;
                 self.take_up(&kept);
                 self.kept = Some(kept);
                 self.tell(None);
             }
-            Err(error) => self.tell(Some(causes(&error))),
+            Err(error) => {
+                self.patience = AGAIN.min(self.patience * 2);
+                self.tell(Some(causes(&error)));
+            }
         }
     }
 
