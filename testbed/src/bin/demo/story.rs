@@ -65,11 +65,11 @@ async fn enrolment(stage: &Stage, engineer: &Identity) -> anyhow::Result<()> {
             let posture = engineer
                 .get(&["posture", "current", "-n", namespace])
                 .await?;
-            ensure!(
-                condition(&posture, "Enforced") == "True",
-                "{namespace}: {}",
-                condition(&posture, "Enforced")
-            );
+            // Without its baseline a namespace is enforced too, and denies everything.
+            for kind in ["Ready", "Enforced"] {
+                let is = condition(&posture, kind);
+                ensure!(is == "True", "{namespace}: {kind} is {is}");
+            }
         }
         anyhow::Ok(())
     })
