@@ -43,7 +43,7 @@ pub use prohibition::{Prohibition, Scope};
 pub use retention::{
     Completion, Held, Item, Keep, KindState, LedgerHead, LedgerState, Minimum, ObservedParameters,
     PolicyRun, RefusedItem, ResourceKind, RetainedSince, RetentionPolicy, Rule, RunResult,
-    Selection, Shelf, Source, Terms, Touch, Tracker, is_never_selected,
+    Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
 pub use tenancy::{Namespace, Stage};

@@ -4,6 +4,7 @@
 //! What of a policy cannot be read counts as the stricter case: nothing is disposed of, and what it selects is kept.
 //! May not: decide what goes.
 
+mod completed;
 mod item;
 mod learned;
 mod policy;
@@ -13,6 +14,7 @@ mod shelf;
 
 use std::fmt;
 
+pub use completed::completed;
 pub(in crate::model) use item::Strings;
 pub use item::{Completion, Item, RetainedSince, Tracker};
 pub use learned::{LedgerHead, LedgerState, PolicyRun, RefusedItem, RunResult};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 
-use crate::model::{ObjectKey, ResourceKind, World, is_never_selected};
+use crate::model::{ObjectKey, ResourceKind, World, completed, is_never_selected};
 
 /// An object as it is written.
 #[derive(Clone, Debug)]
@@ -108,34 +108,5 @@ pub(in crate::cli) fn put(
         let key = ObjectKey::new(text(&metadata.namespace), text(&metadata.name));
         let (uid, version) = (text(&metadata.uid), text(&metadata.resource_version));
         world.learn_completion(kind, &key, &uid, &version, completed);
-    }
-}
-
-/// When a Job finished or a Pod ended, as the guard reads it (`charts/covenant/guards/retention.yaml`).
-pub(in crate::cli) fn completed(kind: &ResourceKind, object: &Value) -> Option<Timestamp> {
-    let instant = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
-    let list = |at: &str| {
-        let found = object.pointer(at).and_then(Value::as_array);
-        found.into_iter().flatten()
-    };
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("batch", "Job") => list("/status/conditions")
-            .filter(|condition| {
-                matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
-                    && condition["status"] == "True"
-            })
-            .filter_map(|condition| instant(&condition["lastTransitionTime"]))
-            .max(),
-        ("", "Pod") => {
-            let phase = object.pointer("/status/phase").and_then(Value::as_str);
-            if !matches!(phase, Some("Succeeded" | "Failed")) {
-                return None;
-            }
-            list("/status/containerStatuses")
-                .chain(list("/status/initContainerStatuses"))
-                .filter_map(|container| instant(container.pointer("/state/terminated/finishedAt")?))
-                .max()
-        }
-        _ => None,
     }
 }

@@ -16,8 +16,10 @@ use super::explain::Named;
 use super::{Read, RetentionError, connect, policies};
 use crate::api::names::{BASELINE_DEFAULT, LABEL_BASELINE, LABEL_TENANT};
 use crate::api::{GuardParametersSpec, RetentionStart};
-use crate::cli::files::items::{self, completed};
-use crate::model::{Kind, KindState, LedgerState, ObjectKey, ResourceKind, Settings, World};
+use crate::cli::files::items;
+use crate::model::{
+    Kind, KindState, LedgerState, ObjectKey, ResourceKind, Settings, World, completed,
+};
 
 /// How guards name the minimums of a baseline.
 const OF_BASELINE: &str = "TenantBaseline ";

@@ -5,10 +5,9 @@
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
-use serde_json::Value;
 
 use super::resource;
-use crate::model::{ObjectKey, ResourceKind};
+use crate::model::{ObjectKey, ResourceKind, completed};
 
 /// What was read of one object.
 #[derive(Debug)]
@@ -45,37 +44,11 @@ pub async fn completions(
                 key: key.clone(),
                 uid: uid.clone(),
                 version: object.metadata.resource_version.unwrap_or_default(),
-                completed: completed(&kind.kind, &object.data),
+                completed: completed(kind, &object.data),
             }),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, object = %key, "a completion could not be read"),
         }
     }
     read
-}
-
-/// As the guard reads it (`charts/covenant/guards/retention.yaml`).
-fn completed(kind: &str, data: &Value) -> Option<Timestamp> {
-    let text = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
-    if kind == "Job" {
-        let conditions = data.pointer("/status/conditions")?.as_array()?;
-        let over = conditions.iter().find(|condition| {
-            matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
-                && condition["status"] == "True"
-        })?;
-        return text(&over["lastTransitionTime"]);
-    }
-    if !matches!(
-        data.pointer("/status/phase")?.as_str(),
-        Some("Succeeded" | "Failed")
-    ) {
-        return None;
-    }
-    let listed = |field: &str| data.pointer(field).and_then(Value::as_array);
-    ["/status/containerStatuses", "/status/initContainerStatuses"]
-        .into_iter()
-        .filter_map(listed)
-        .flatten()
-        .filter_map(|container| text(container.pointer("/state/terminated/finishedAt")?))
-        .max()
 }
