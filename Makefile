@@ -52,10 +52,11 @@ bench: ## Measure calls, revisions, times and memory against raw clients, interl
 	@cargo build --release --locked --bin covenant
 	@cargo run --release --locked -p testbed --bin bench -- --covenant "$${CARGO_TARGET_DIR:-target}/release/covenant" $(BENCH_FLAGS)
 
-soak: ## A million deletes under a hold, ten thousand holds in the midst of a disposal, and every weakening of a guard on a cluster
+soak: ## A million deletes under a hold, ten thousand holds in the midst of a disposal, every weakening of a guard on a cluster, forty times the random cases
 	@tools/build 1.36 etcd helm cyclonus
 	COVENANT_SOAK=$${COVENANT_SOAK:-1000000} COVENANT_SOAK_RETENTION=$${COVENANT_SOAK_RETENTION:-10000} \
 		cargo test --release --locked --test soak -- --nocapture
+	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test laws --test ledger --test retention_plan --test retention_decision
 	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test hold_stories weakening -- --nocapture
 	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test retention_faults --test convergence -- --nocapture
 

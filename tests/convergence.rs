@@ -300,7 +300,7 @@ async fn killed_at_every_write_a_fresh_operator_ends_in_the_same_cluster_and_no_
             Moment::AfterAnswering,
         ];
         // All three of each with COVENANT_EXHAUSTIVE (`make soak`).
-        let moments = if std::env::var_os("COVENANT_EXHAUSTIVE").is_some() {
+        let moments = if testbed::effort::is_exhaustive() {
             &all[..]
         } else {
             &all[write % 3..=write % 3]

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
+use testbed::effort::cases;
 
 /// Instants on and around every boundary that the random objects have.
 fn boundaries() -> Vec<i64> {
@@ -329,7 +330,7 @@ fn all_plans(world: &World, now: Timestamp) -> BTreeMap<Unit, covenant::plan::Pl
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(1500)) })]
 
     #[test]
     fn no_path_may_be_open_without_every_condition_and_every_path_may_that_has_them(objects in arb_world(), now in instant()) {
@@ -345,7 +346,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(300)) })]
 
     #[test]
     fn planning_is_idempotent_and_lint_clean_and_opens_only_what_is_decided(objects in arb_world(), now in instant()) {

@@ -38,6 +38,7 @@ pub mod chart;
 pub mod cluster;
 pub mod coverage;
 pub mod disk;
+pub mod effort;
 pub mod history;
 pub mod identity;
 pub mod judge;

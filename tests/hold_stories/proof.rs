@@ -154,7 +154,7 @@ async fn weakening_any_word_of_a_guard_or_taking_it_away_is_said_by_every_hold()
     let all = weakenings();
     assert!(all.len() > 200, "{}", all.len());
     // That each of them is seen is shown below without a cluster; `make soak` shows it with one.
-    let every = if std::env::var_os("COVENANT_EXHAUSTIVE").is_some() {
+    let every = if testbed::effort::is_exhaustive() {
         1
     } else {
         16

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use covenant::ledger::{Ledger, Reader, verify_entry, verify_log};
 use proptest::prelude::*;
+use testbed::effort::cases;
 
 use crate::memory::{Files, MemoryStore};
 use crate::stage::{ORIGIN, facts, ids, intent, key, open, verify_files};
@@ -64,7 +65,7 @@ fn apply(files: &mut Files, path: &str, damage: &Damage) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(300)) })]
 
     #[test]
     fn damage_to_any_files_is_found_or_harmless_and_never_a_panic(

@@ -5,6 +5,7 @@ use covenant::ledger::{
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use testbed::effort::cases;
 
 use crate::memory::{Files, MemoryStore};
 use crate::stage::{ORIGIN, fact, ids, intent, key, open, outcome, verify};
@@ -303,7 +304,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(200)) })]
 
     #[test]
     fn any_entry_is_read_back_as_it_was_and_has_one_spelling(

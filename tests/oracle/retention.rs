@@ -29,6 +29,20 @@ pub struct Known {
     pub refused: BTreeMap<String, i64>,
     /// Runs that ended: namespace, when, uid of the policy, how many it disposed of.
     pub runs: Vec<(String, i64, String, i64)>,
+    /// What statuses told of when the operator started: by uid of the policy, its last run and how many it ever disposed of.
+    pub at_start: BTreeMap<String, (i64, i64)>,
+}
+
+impl Known {
+    /// What is known of runs when the operator starts: what is stored, and what it is told again.
+    pub fn start<'a>(&mut self, objects: impl IntoIterator<Item = &'a Value>) {
+        let told = |raw: &Value| {
+            let last = calendar::instant(text(raw, "/status/disposed/lastRunAt"))?;
+            let total = raw.pointer("/status/disposed/total")?.as_i64()?;
+            Some((text(raw, "/metadata/uid").to_owned(), (last, total)))
+        };
+        self.at_start = objects.into_iter().filter_map(told).collect();
+    }
 }
 
 /// What keeps an object that is past its maximum, first of all that do.
@@ -442,8 +456,8 @@ impl<'a> Namespace<'a> {
             .collect()
     }
 
-    /// How many objects may still go here within 24 hours. Of a policy that ran within them, and of whose last run nothing is
-    /// known, everything that it ever disposed of counts.
+    /// How many objects may still go here within 24 hours. Of a policy that ran within them before the operator started, and
+    /// of which that run was not told again, everything that it had ever disposed of by then counts.
     fn left_of_the_day(&self) -> i64 {
         let counts = |at: i64| self.known.now - at < DAY;
         let here = || {
@@ -458,14 +472,10 @@ impl<'a> Namespace<'a> {
             .sum();
         let policies = self.all("RetentionPolicy").into_iter();
         let forgotten = policies.filter_map(|raw| {
-            let last = calendar::instant(text(raw, "/status/disposed/lastRunAt"))?;
-            let told = here()
-                .any(|(_, at, policy, _)| *at == last && policy == text(raw, "/metadata/uid"));
-            (counts(last) && !told).then(|| {
-                raw.pointer("/status/disposed/total")
-                    .and_then(Value::as_i64)
-                    .unwrap_or(0)
-            })
+            let uid = text(raw, "/metadata/uid");
+            let (last, total) = *self.known.at_start.get(uid)?;
+            let told = here().any(|(_, at, policy, _)| *at == last && policy == uid);
+            (counts(last) && !told).then_some(total)
         });
         (self.per_day() - known - forgotten.sum::<i64>()).max(0)
     }

@@ -6,6 +6,7 @@ use covenant::plan::{Plan, Withheld};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::Value;
+use testbed::effort::cases;
 
 use crate::cluster::Cluster;
 use crate::oracle::calendar;
@@ -184,7 +185,7 @@ pub fn stored_boundaries(cluster: &Cluster) -> BTreeMap<String, Option<i64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(2000)) })]
 
     #[test]
     fn who_goes_what_keeps_the_rest_and_what_guards_let_go_is_what_the_oracle_says(scene in scene()) {

@@ -82,6 +82,7 @@ impl Cluster {
             entries: 100,
             marked: false,
         };
+        cluster.known.start(&scene.objects);
         for object in &scene.objects {
             cluster.put(object.clone());
         }

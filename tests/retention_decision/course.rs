@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
+use testbed::effort::cases;
 
 use crate::agreement::{stored_boundaries, verdict};
 use crate::cluster::{Cluster, text, unit};
@@ -254,7 +255,7 @@ fn run(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(250)) })]
 
     #[test]
     fn nothing_goes_too_early_under_a_hold_over_the_limit_or_twice_and_no_boundary_goes_back(

@@ -4,13 +4,14 @@
 use covenant::plan::plan;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use testbed::effort::cases;
 
 use crate::cluster::{Cluster, is_item, text, unit};
 use crate::oracle::retention::Known;
 use crate::worlds::{Scene, scene};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(250)) })]
 
     #[test]
     fn planning_retention_is_independent_of_the_order_in_which_the_world_was_filled(scene in scene(), seed in any::<u64>()) {

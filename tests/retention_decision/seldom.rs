@@ -177,3 +177,21 @@ fn a_limit_that_was_lifted_lets_go_what_is_left_to_the_total_that_was_said() {
     assert_eq!(proposed(&planned), verdict(&cluster).goes);
     assert_eq!(proposed(&planned).len(), 2);
 }
+
+#[test]
+fn what_went_before_a_restart_still_counts_after_the_next_run_within_the_day() {
+    let mut policy = policy("first", "v1", "ConfigMap");
+    policy["status"]["disposed"] = json!({
+        "total": 9, "lastRunAt": "2027-05-31T13:00:00Z", "ledger": { "from": 0, "to": 17 },
+    });
+    let old = |number| object("v1", "ConfigMap", number, "2027-05-01T00:00:00Z");
+    let mut cluster = cluster(1, [policy, old(1)]);
+    let mut went = || {
+        let planned = cluster.settle();
+        assert_eq!(proposed(&planned), verdict(&cluster).goes);
+        let went = cluster.dispose(&planned).len();
+        cluster.put(old(2));
+        went
+    };
+    assert_eq!([went(), went()], [1, 0]);
+}

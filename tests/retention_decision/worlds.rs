@@ -546,6 +546,7 @@ fn known(now: i64) -> impl Strategy<Value = Known> {
                             )
                         })
                         .collect(),
+                    ..Known::default()
                 }
             },
         )

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::disk::{Disk, DiskRule};
+use testbed::effort::is_exhaustive;
 use testbed::eventually;
 use testbed::operator::{Operator, OperatorOptions};
 use testbed::proxy::{Fault, Moment, Proxy, Rule};
@@ -129,10 +130,6 @@ fn unsettled(entries: &[Value], uids: &BTreeSet<String>) -> anyhow::Result<()> {
         anyhow::ensure!(gone.count() == 1, "{uid} went once: {outcomes:?}");
     }
     Ok(())
-}
-
-fn is_exhaustive() -> bool {
-    std::env::var_os("COVENANT_EXHAUSTIVE").is_some()
 }
 
 fn spread(all: u64) -> Vec<u64> {

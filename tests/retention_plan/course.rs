@@ -6,6 +6,7 @@ use covenant::api::PeriodText;
 use covenant::model::{Kind, time};
 use proptest::prelude::*;
 use serde_json::json;
+use testbed::effort;
 
 use crate::support::{apply, hold};
 use crate::*;
@@ -115,7 +116,7 @@ fn restarted(case: &Case, world: &World, left: &BTreeMap<String, Timestamp>) -> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(effort::cases(96)))]
 
     #[test]
     fn nothing_goes_that_must_not_and_boundaries_only_advance(case in cases()) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use covenant::model::Kind;
 use proptest::prelude::*;
 use serde_json::json;
+use testbed::effort::cases;
 
 use crate::support::apply;
 use crate::*;
@@ -173,7 +174,7 @@ fn anew(edits: &[Edit]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(cases(128)))]
 
     #[test]
     fn files_that_were_kept_up_say_what_files_made_anew_say(edits in edits(), day in 0..600u16) {
