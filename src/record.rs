@@ -18,7 +18,9 @@ use crate::plan::standing;
 
 pub use enforcement::{clock, guards};
 pub use hold::{ending, release};
-pub use retention::disposal;
+pub use retention::{
+    ACCEPTED, DELETED, DELETED_VOLUME_LEFT, DELETED_WITH_VOLUME, disposal, is_disposed,
+};
 
 /// An entry but for what only the shell knows: its id, the instant, and the pseudonym of the person.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,7 +26,7 @@ pub use directory::DirectoryStore;
 pub use entry::{Cause, Entry, EntryError, LONGEST_ENTRY, Phase, PolicyVersion, Subject};
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use kind::EntryKind;
-pub use open_intents::OpenIntents;
+pub use open_intents::{OpenIntent, OpenIntents};
 pub use proof::{Included, verify_entry};
 pub use pseudonym::{PseudonymKeyError, Pseudonyms};
 pub use read::{Entries, Reader, Record};

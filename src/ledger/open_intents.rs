@@ -10,14 +10,28 @@ use super::entry::{Entry, Phase};
 use super::key::{SigningKey, VerifyingKey};
 
 /// Intents without a settled outcome, by id.
-pub type OpenIntents = BTreeMap<String, (u64, Entry)>;
+pub type OpenIntents = BTreeMap<String, OpenIntent>;
+
+/// An intent without a settled outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenIntent {
+    /// Where it is in the ledger.
+    pub index: u64,
+    /// It.
+    pub intent: Entry,
+    /// The latest outcome, which did not settle it.
+    pub so_far: Option<Entry>,
+}
 
 /// Takes an entry into account.
 pub fn take(open: &mut OpenIntents, index: u64, entry: &Entry) {
     match &entry.phase {
         Phase::Intent => {
-            open.entry(entry.id.clone())
-                .or_insert_with(|| (index, entry.clone()));
+            open.entry(entry.id.clone()).or_insert_with(|| OpenIntent {
+                index,
+                intent: entry.clone(),
+                so_far: None,
+            });
         }
         Phase::Outcome {
             intent,
@@ -25,13 +39,21 @@ pub fn take(open: &mut OpenIntents, index: u64, entry: &Entry) {
         } => {
             open.remove(intent);
         }
-        Phase::Outcome { settled: false, .. } | Phase::Fact => {}
+        Phase::Outcome {
+            intent,
+            settled: false,
+        } => {
+            if let Some(known) = open.get_mut(intent) {
+                known.so_far = Some(entry.clone());
+            }
+        }
+        Phase::Fact => {}
     }
 }
 
 /// The index below which no intent is open in a log of this size.
 pub fn oldest(open: &OpenIntents, size: u64) -> u64 {
-    open.values().map(|(index, _)| *index).min().unwrap_or(size)
+    open.values().map(|open| open.index).min().unwrap_or(size)
 }
 
 /// What says below which index no intent is open in a log of a size: a note of two lines, signed, so that nobody hides an intent

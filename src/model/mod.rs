@@ -41,9 +41,9 @@ pub use pod::{ObservedPod, PodProblem};
 pub use processor::{ApprovedUseTerms, EndpointTerms, Processor, ProcessorTerms};
 pub use prohibition::{Prohibition, Scope};
 pub use retention::{
-    Completion, Held, Item, Keep, KindState, LedgerHead, LedgerState, Minimum, ObservedParameters,
-    PolicyRun, RefusedItem, ResourceKind, RetainedSince, RetentionPolicy, Rule, RunResult,
-    Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
+    Completion, Held, Item, Keep, KindState, LastRun, LedgerHead, LedgerState, Minimum,
+    ObservedParameters, PolicyRun, RefusedItem, ResourceKind, RetainedSince, RetentionPolicy, Rule,
+    RunResult, Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
 pub use tenancy::{Namespace, Stage};

@@ -17,7 +17,7 @@ use std::fmt;
 pub use completed::completed;
 pub(in crate::model) use item::Strings;
 pub use item::{Completion, Item, RetainedSince, Tracker};
-pub use learned::{LedgerHead, LedgerState, PolicyRun, RefusedItem, RunResult};
+pub use learned::{LastRun, LedgerHead, LedgerState, PolicyRun, RefusedItem, RunResult};
 pub use policy::RetentionPolicy;
 pub(in crate::model) use policy::minimum;
 pub use rule::{Keep, Minimum, Rule, Source, Terms, Touch};

@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::clock;
 use super::scribe::Scribe;
 use super::witness;
-use crate::ledger::{Entry, Phase};
+use crate::ledger::{Entry, OpenIntent, Phase};
 use crate::model::{ObjectKey, PolicyRun, RefusedItem, ResourceKind, RunResult};
 use crate::plan::{Candidate, Run};
 use crate::record;
@@ -34,7 +34,7 @@ use deletion::Deleted;
 const CHUNK: usize = 512;
 /// Deletes under way at once.
 const DELETES: usize = 64;
-/// What was refused is proposed again after this long.
+/// What was refused is proposed again after this long, the first time.
 const LATER: SignedDuration = SignedDuration::from_secs(60);
 /// What changed since it was planned is looked at again as soon as its stream has told of it.
 const SOON: SignedDuration = SignedDuration::from_secs(1);
@@ -76,7 +76,7 @@ pub struct Disposed {
     /// Deletes that were accepted and are not complete, by their intents.
     pub pending: Vec<Entry>,
     /// Intents whose delete may have gone through, or not.
-    pub unknown: Vec<Entry>,
+    pub unknown: Vec<OpenIntent>,
     /// Why the clock is doubted, if it is: nothing was deleted then.
     pub doubt: Option<String>,
 }
@@ -229,7 +229,7 @@ struct Tally {
     result: RunResult,
     gone: Vec<(ResourceKind, ObjectKey, String)>,
     pending: Vec<Entry>,
-    unknown: Vec<Entry>,
+    unknown: Vec<OpenIntent>,
     doubt: Option<String>,
 }
 
@@ -258,9 +258,9 @@ impl Tally {
         } = ready;
         let (settled, result, why) = match &deleted {
             // A claim is gone when its volume is.
-            Deleted::Gone if has_volume(&intent) => (false, "deleted, its volume not yet", ""),
-            Deleted::Gone => (true, "deleted", ""),
-            Deleted::Accepted => (false, "accepted, not complete", ""),
+            Deleted::Gone if has_volume(&intent) => (false, record::DELETED_VOLUME_LEFT, ""),
+            Deleted::Gone => (true, record::DELETED, ""),
+            Deleted::Accepted => (false, record::ACCEPTED, ""),
             Deleted::WasGone => (true, "was gone already", ""),
             Deleted::Changed => (true, "not deleted: it was changed or replaced", ""),
             Deleted::NotTried => (true, "not deleted: the run was halted", ""),
@@ -300,7 +300,11 @@ impl Tally {
                 self.result
                     .refused
                     .push(later(candidate, "Unknown", said, LATER));
-                self.unknown.push(intent);
+                self.unknown.push(OpenIntent {
+                    index,
+                    intent,
+                    so_far: Some(entry.clone()),
+                });
                 return entry;
             }
             Deleted::Accepted | Deleted::NotTried => {}
@@ -342,13 +346,15 @@ fn later(
     message: String,
     wait: SignedDuration,
 ) -> RefusedItem {
-    let until = clock::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+    let since = clock::now();
+    let until = since.checked_add(wait).unwrap_or(Timestamp::MAX);
     RefusedItem {
         kind: candidate.kind.clone(),
         key: candidate.key.clone(),
         uid: candidate.uid.clone(),
         category: category.to_owned(),
         message: message[..message.floor_char_boundary(SAID)].to_owned(),
+        since,
         until,
     }
 }

@@ -243,8 +243,9 @@ impl Engine {
                 self.mark(dirty);
                 self.schedule.mark(Unit::Retention(namespace));
             }
-            Report::Settled { found, all } => {
-                let dirty = self.retention.take_settled(&mut self.world, found, all);
+            Report::Settled { found, earlier } => {
+                let world = &mut self.world;
+                let dirty = self.retention.take_settled(world, found, earlier);
                 self.mark(dirty);
             }
             Report::Clock(doubt) => {
@@ -262,7 +263,7 @@ impl Engine {
             opened,
         } = news;
         if opened {
-            self.retention.unsettle(self.ready);
+            self.retention.unsettle(&self.world, self.ready);
         }
         if let Some(head) = &state.head {
             let dirty = self.world.learn_head(namespaces, head);
@@ -423,7 +424,7 @@ impl Engine {
                 self.schedule.mark(unit);
             }
             self.retention.watch_clock(true);
-            self.retention.settle();
+            self.retention.settle(&self.world);
             self.health.metrics.synced();
             self.health.set_ready();
             tracing::info!("every kind is listed; planning begins");

@@ -2,6 +2,7 @@
 //!
 //! May not: decide what goes, or wait for a request.
 
+mod backoff;
 pub mod grounds;
 mod pending;
 
@@ -11,16 +12,17 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::mpsc::Sender;
 
+use super::clock;
 use super::dispose::settle::{self, Found};
 use super::dispose::{Disposed, Disposer, Halt};
 use super::inventory::{Inventory, ItemTold};
 use super::metrics::Metrics;
-use super::scribe::Scribe;
+use super::scribe::{Past, Scribe};
 use super::watch::Heard;
 use super::witness::{self, Pace};
 use super::writer::Report;
-use crate::ledger::{Entry, Phase};
-use crate::model::{Dirty, ResourceKind, Unit, World};
+use crate::ledger::{Entry, EntryKind, OpenIntent, Phase};
+use crate::model::{Dirty, LastRun, PolicyRun, ResourceKind, RunResult, Unit, World};
 use crate::plan::Run;
 use crate::record::{self, Draft};
 use pending::Pending;
@@ -39,6 +41,8 @@ pub struct Retention {
     runs: BTreeMap<String, Halt>,
     pending: Pending,
     settlement: Settlement,
+    /// Whether the World was told what the ledger tells of earlier processes.
+    knows_past: bool,
     pace: Pace,
     comparing: bool,
     doubted: bool,
@@ -73,6 +77,7 @@ impl Retention {
             runs: BTreeMap::new(),
             pending: Pending::default(),
             settlement: Settlement::Due,
+            knows_past: false,
             pace: Pace::new(),
             comparing: false,
             doubted: false,
@@ -176,7 +181,7 @@ impl Retention {
     pub fn take_run(&mut self, world: &mut World, namespace: &str, disposed: Disposed) -> Dirty {
         self.runs.remove(namespace);
         let Disposed {
-            result,
+            mut result,
             gone,
             pending,
             unknown,
@@ -196,6 +201,7 @@ impl Retention {
             self.pending.forget_gone();
         }
         dirty.0.extend(self.count(world).0);
+        backoff::extend(world, &mut result);
         dirty.0.extend(world.learn_run(result).0);
         if let Some(doubt) = doubt {
             dirty.0.extend(self.take_clock(world, Some(doubt)).0);
@@ -205,17 +211,17 @@ impl Retention {
     }
 
     /// The ledger was opened: intents of an earlier process may be in it.
-    pub fn unsettle(&mut self, ready: bool) {
+    pub fn unsettle(&mut self, world: &World, ready: bool) {
         if self.settlement == Settlement::Done {
             self.settlement = Settlement::Due;
         }
         if ready {
-            self.settle();
+            self.settle(world);
         }
     }
 
-    /// Has the intents of an earlier process looked at, once.
-    pub fn settle(&mut self) {
+    /// Has the intents of an earlier process looked at, and what it disposed of counted, once. Every policy was listed before.
+    pub fn settle(&mut self, world: &World) {
         if self.settlement != Settlement::Due {
             return;
         }
@@ -225,21 +231,24 @@ impl Retention {
             self.scribe.clone(),
             self.reports.clone(),
         );
+        let last = (!self.knows_past).then(|| world.last_runs());
         tokio::spawn(async move {
-            let found = match scribe.unsettled().await {
-                Ok(intents) => Some(settle::look(&client, intents).await),
+            let (found, earlier) = match scribe.past(last).await {
+                Ok(Past { unsettled, runs }) => {
+                    (Some(settle::look(&client, unsettled).await), Some(runs))
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "intents without an outcome cannot be read; it is tried again");
+                    tracing::warn!(%error, "what the ledger tells of earlier runs cannot be read; it is tried again, and nothing is disposed of until then");
                     tokio::time::sleep(AGAIN).await;
-                    None
+                    (None, None)
                 }
             };
             // Nobody listens only when the engine has stopped.
-            let _ = reports.send(Report::Settled { found, all: true }).await;
+            let _ = reports.send(Report::Settled { found, earlier }).await;
         });
     }
 
-    fn look(&self, intents: Vec<Entry>, after: Duration) {
+    fn look(&self, intents: Vec<OpenIntent>, after: Duration) {
         if intents.is_empty() {
             return;
         }
@@ -247,29 +256,49 @@ impl Retention {
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let found = Some(settle::look(&client, intents).await);
+            let earlier = None;
             // Nobody listens only when the engine has stopped.
-            let _ = reports.send(Report::Settled { found, all: false }).await;
+            let _ = reports.send(Report::Settled { found, earlier }).await;
         });
     }
 
-    /// Takes in what was found of intents; none when the ledger could not be read. `all`: of every intent of an earlier process.
+    /// Takes in what was found of intents; none when the ledger could not be read. `earlier`: these are all intents of an
+    /// earlier process, and its runs within a day.
     pub fn take_settled(
         &mut self,
         world: &mut World,
-        found: Option<Vec<(Entry, Found)>>,
-        all: bool,
+        found: Option<Vec<(OpenIntent, Found)>>,
+        earlier: Option<Vec<RunResult>>,
     ) -> Dirty {
         let Some(found) = found else {
             self.settlement = Settlement::Due;
-            self.settle();
+            self.settle(world);
             return Dirty::default();
         };
+        let mut dirty = Dirty::default();
+        // Of what this process did itself, it is known what was counted.
+        let mut last = BTreeMap::new();
+        if let Some(runs) = earlier {
+            last = world.last_runs();
+            for run in runs {
+                dirty.0.extend(world.learn_run(run).0);
+            }
+            self.knows_past = true;
+            self.settlement = Settlement::Done;
+        }
         let mut unseen = Vec::new();
         let mut outcomes = Vec::new();
         let mut settled = |intent: &Entry, what: &str, why: &str| {
             outcomes.push(self.scribe.outcome(intent, true, what, why));
         };
-        for (intent, found) in found {
+        for (open, found) in found {
+            if matches!(found, Found::Gone | Found::Going)
+                && let Some(run) = late(&open, &last)
+            {
+                self.metrics.ran(&run);
+                dirty.0.extend(world.learn_run(run).0);
+            }
+            let intent = open.intent.clone();
             match found {
                 Found::Unseen(why) => {
                     tracing::error!(
@@ -277,7 +306,7 @@ impl Retention {
                         why,
                         "an intent cannot be settled; it is tried again"
                     );
-                    unseen.push(intent);
+                    unseen.push(open);
                 }
                 Found::Going => {
                     let outcome = self.pending.add(intent, world);
@@ -295,11 +324,8 @@ impl Retention {
         }
         self.metrics.unsettled(unseen.len());
         self.scribe.note(outcomes);
-        if all {
-            self.settlement = Settlement::Done;
-        }
         self.look(unseen, AGAIN);
-        let mut dirty = self.count(world);
+        dirty.0.extend(self.count(world).0);
         for namespace in world.retained_namespaces() {
             dirty.unit(Unit::Retention(namespace.clone()));
         }
@@ -341,4 +367,28 @@ impl Retention {
         self.doubted = doubt.is_some();
         world.learn_clock(doubt)
     }
+}
+
+/// A deletion that was found out about afterwards and that no run has counted. It counts for the limit of a day from now. Where a
+/// status tells of later entries than its intent, and nothing was recorded after the intent, its outcome was still on its way to
+/// the disk when the process ended: the total in the status contains it.
+fn late(open: &OpenIntent, last: &BTreeMap<String, LastRun>) -> Option<RunResult> {
+    let intent = &open.intent;
+    let counted = open.so_far.as_ref().is_some_and(record::is_disposed);
+    if counted || intent.kind != EntryKind::Disposal {
+        return None;
+    }
+    let policy = &intent.cause.as_ref()?.uid;
+    let contained =
+        open.so_far.is_none() && last.get(policy).is_some_and(|last| open.index <= last.to);
+    let part = PolicyRun {
+        disposed: 1,
+        ledger: (!contained).then_some((open.index, open.index)),
+    };
+    Some(RunResult {
+        namespace: intent.subject.namespace.clone()?,
+        at: clock::now(),
+        policies: BTreeMap::from([(policy.clone(), part)]),
+        refused: Vec::new(),
+    })
 }

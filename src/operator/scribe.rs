@@ -7,8 +7,9 @@
 //! May not: decide what is recorded, or hold up a closing.
 
 mod keeping;
+mod past;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use tokio::sync::oneshot;
 use super::clock;
 use super::metrics::Metrics;
 use super::writer::Report;
-use crate::ledger::{Entry, EntryKind, Phase, Pseudonyms, Subject};
-use crate::model::{LedgerHead, LedgerState};
+use crate::ledger::{Entry, EntryKind, OpenIntent, Phase, Pseudonyms, Subject};
+use crate::model::{LastRun, LedgerHead, LedgerState, RunResult};
 use crate::record::Draft;
 use keeping::Kept;
 
@@ -67,13 +68,25 @@ pub struct LedgerNews {
     pub opened: bool,
 }
 
+/// What the ledger tells of earlier processes.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Intents that nobody knows the outcome of.
+    pub unsettled: Vec<OpenIntent>,
+    /// What was disposed of within the last day, oldest first.
+    pub runs: Vec<RunResult>,
+}
+
 enum Job {
     Commit {
         entries: Vec<Entry>,
         answer: oneshot::Sender<Result<Range<u64>, Unrecorded>>,
     },
     Note(Vec<Entry>),
-    Unsettled(oneshot::Sender<Result<Vec<Entry>, Unrecorded>>),
+    Past {
+        last: Option<BTreeMap<String, LastRun>>,
+        answer: oneshot::Sender<Result<Past, Unrecorded>>,
+    },
     Finish(oneshot::Sender<()>),
 }
 
@@ -196,14 +209,17 @@ impl Scribe {
         }
     }
 
-    /// Intents of earlier processes that nobody knows the outcome of.
+    /// Intents of earlier processes that nobody knows the outcome of, and, where it is said what the statuses of policies tell
+    /// of, what was disposed of within a day.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    pub async fn unsettled(&self) -> Result<Vec<Entry>, Unrecorded> {
+    pub async fn past(&self, last: Option<BTreeMap<String, LastRun>>) -> Result<Past, Unrecorded> {
         let (answer, answered) = oneshot::channel();
         let gone = || Unrecorded("its thread has ended".to_owned());
-        self.jobs.send(Job::Unsettled(answer)).map_err(|_| gone())?;
+        self.jobs
+            .send(Job::Past { last, answer })
+            .map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -295,9 +311,9 @@ impl Clerk {
                     count += entries.len();
                     self.keep(entries);
                 }
-                Job::Unsettled(answer) => {
+                Job::Past { last, answer } => {
                     self.ensure_open();
-                    let _ = answer.send(self.unsettled());
+                    let _ = answer.send(self.past(last.as_ref()));
                 }
                 Job::Finish(answer) => {
                     finish = Some(answer);
@@ -326,11 +342,20 @@ impl Clerk {
         }
     }
 
-    fn unsettled(&self) -> Result<Vec<Entry>, Unrecorded> {
+    fn past(&self, last: Option<&BTreeMap<String, LastRun>>) -> Result<Past, Unrecorded> {
         let kept = self.kept.as_ref().ok_or_else(|| self.problem())?;
         let open = kept.ledger.unsettled().values();
-        let earlier = open.filter(|(_, entry)| !entry.id.starts_with(&self.prefix));
-        Ok(earlier.map(|(_, entry)| entry.clone()).collect())
+        let earlier = open.filter(|open| !open.intent.id.starts_with(&self.prefix));
+        let unsettled = earlier.cloned().collect();
+        let runs = match last {
+            Some(last) => {
+                let (reader, size) = (kept.ledger.reader(), kept.ledger.head().size);
+                past::runs(&reader, size, &self.prefix, last, clock::now())
+                    .map_err(|error| Unrecorded(causes(&error)))?
+            }
+            None => Vec::new(),
+        };
+        Ok(Past { unsettled, runs })
     }
 
     fn problem(&self) -> Unrecorded {
@@ -449,7 +474,7 @@ impl Clerk {
             .retain(|entry| !kept.unacknowledged.contains(&entry.id));
         let refused = std::mem::take(&mut self.refused);
         let now = clock::now();
-        for (id, (_, intent)) in kept.ledger.unsettled() {
+        for (id, open) in kept.ledger.unsettled() {
             if refused.contains(id) {
                 let mut detail = serde_json::Map::new();
                 detail.insert(
@@ -464,7 +489,7 @@ impl Clerk {
                         settled: true,
                     },
                     detail,
-                    ..intent.clone()
+                    ..open.intent.clone()
                 });
             }
         }

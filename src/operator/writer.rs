@@ -21,8 +21,8 @@ use super::metrics::Metrics;
 use super::patience::Lane;
 use super::scribe::{LedgerNews, Scribe};
 use crate::diff::{Action, Change, Urgency};
-use crate::ledger::{Entry, Phase};
-use crate::model::{Target, Unit};
+use crate::ledger::{Entry, OpenIntent, Phase};
+use crate::model::{RunResult, Target, Unit};
 use crate::plan::Inquiry;
 use crate::record::{self, Draft};
 
@@ -58,9 +58,9 @@ pub enum Report {
     /// What was found of intents whose outcome nobody knew; none when the ledger could not be read.
     Settled {
         /// By intent.
-        found: Option<Vec<(Entry, Found)>>,
-        /// Whether these were all intents of an earlier process.
-        all: bool,
+        found: Option<Vec<(OpenIntent, Found)>>,
+        /// Where these were all intents of an earlier process: what the ledger tells of its runs.
+        earlier: Option<Vec<RunResult>>,
     },
     /// Why the clock is doubted, if it is.
     Clock(Option<String>),

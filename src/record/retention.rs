@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Draft, condition, subject};
 use crate::diff::Change;
-use crate::ledger::{Cause, EntryKind, PolicyVersion, Subject};
+use crate::ledger::{Cause, Entry, EntryKind, PolicyVersion, Subject};
 use crate::model::{Kind, World};
 use crate::plan::{Candidate, Run};
 
@@ -75,6 +75,23 @@ pub(super) fn boundaries(world: &World, change: &Change, body: &Value) -> Option
     let mut about = subject(Kind::Namespace, &namespace.meta);
     about.namespace = Some(change.target.key.namespace.clone());
     Some(Draft::new(world, EntryKind::BoundaryAdvanced, about).with("rules", moved))
+}
+
+/// An outcome: the deletion was accepted, and finalizers keep the object for now.
+pub const ACCEPTED: &str = "accepted, not complete";
+/// An outcome: it is gone.
+pub const DELETED: &str = "deleted";
+/// An outcome: a claim is gone, and the volume behind it is still there.
+pub const DELETED_VOLUME_LEFT: &str = "deleted, its volume not yet";
+/// An outcome: a claim is gone, and the volume that was behind it.
+pub const DELETED_WITH_VOLUME: &str = "deleted, its volume too";
+
+/// Whether an outcome says that a deletion was accepted: it counts as one, whatever is said of it later.
+#[must_use]
+pub fn is_disposed(outcome: &Entry) -> bool {
+    let result = outcome.detail.get("result").and_then(Value::as_str);
+    let accepted = [ACCEPTED, DELETED, DELETED_VOLUME_LEFT, DELETED_WITH_VOLUME];
+    outcome.kind == EntryKind::Disposal && result.is_some_and(|result| accepted.contains(&result))
 }
 
 /// The receipt of one object, before it goes.

@@ -16,8 +16,8 @@ fn an_intent_is_open_until_an_outcome_settles_it() {
     ledger.append(&[intent(1), intent(2)]).unwrap();
     ledger.append(&[outcome(1, false)]).unwrap();
     assert_eq!(open_ids(&ledger), ["intent-1", "intent-2"]);
-    assert_eq!(ledger.unsettled()["intent-2"].0, 1);
-    assert_eq!(ledger.unsettled()["intent-2"].1, intent(2));
+    assert_eq!(ledger.unsettled()["intent-2"].index, 1);
+    assert_eq!(ledger.unsettled()["intent-2"].intent, intent(2));
     ledger.append(&[outcome(1, true)]).unwrap();
     assert_eq!(open_ids(&ledger), ["intent-2"]);
     drop(ledger);

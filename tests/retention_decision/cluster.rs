@@ -139,6 +139,7 @@ impl Cluster {
                     uid: uid.clone(),
                     category: "Refused".to_owned(),
                     message: "a webhook says no".to_owned(),
+                    since: self.now(),
                     until: Timestamp::from_second(*until).unwrap(),
                 });
             }
@@ -461,6 +462,7 @@ impl Cluster {
                         uid: candidate.uid.clone(),
                         category: "Refused".to_owned(),
                         message: "it is another one, or kept".to_owned(),
+                        since: self.now(),
                         until: self.now(),
                     });
                     continue;

@@ -260,6 +260,7 @@ fn what_the_api_server_refused_is_left_alone_until_it_is_tried_again() {
         uid: "uid-old".to_owned(),
         category: "Forbidden".to_owned(),
         message: "a webhook says no".to_owned(),
+        since: until,
         until,
     };
     world.learn_run(RunResult {

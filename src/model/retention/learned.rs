@@ -31,6 +31,15 @@ pub struct PolicyRun {
     pub ledger: Option<(u64, u64)>,
 }
 
+/// The last run that the status of a policy tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Index of its last entry in the ledger.
+    pub to: u64,
+}
+
 /// An object that the API server would not let go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedItem {
@@ -44,6 +53,8 @@ pub struct RefusedItem {
     pub category: String,
     /// What the API server said.
     pub message: String,
+    /// Since when it has been refused for this, without a break.
+    pub since: Timestamp,
     /// It is not tried again before then.
     pub until: Timestamp,
 }

@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Minimum, Rule, Selection, Source, selections};
+use super::{LastRun, Minimum, Rule, Selection, Source, selections};
 use crate::api::{
     DataCategory, DisposalMode, PeriodText, Propagation, RetentionDecision, RetentionPolicyStatus,
     RetentionStart,
@@ -141,6 +141,15 @@ impl RetentionPolicy {
             return None;
         }
         time::beginning(since).ok()
+    }
+
+    /// The last run that the status tells of.
+    #[must_use]
+    pub fn last_run(&self) -> Option<LastRun> {
+        let disposed = self.status.disposed.as_ref()?;
+        let at = time::beginning(disposed.last_run_at.as_ref()?).ok()?;
+        let to = u64::try_from(disposed.ledger.as_ref()?.to).ok()?;
+        Some(LastRun { at, to })
     }
 
     /// How many objects may be disposed of in all, past the limit, by the furthest decision about this generation.

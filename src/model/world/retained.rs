@@ -13,8 +13,8 @@ use super::{ByNamespace, World, replace_in};
 use crate::api::names::PARAMETERS_NAME;
 use crate::model::retention::{Completion, Item, Rule, Strings};
 use crate::model::{
-    Dirty, Held, KindState, LedgerState, ObjectKey, ObservedParameters, RefusedItem, ResourceKind,
-    RetentionPolicy, RunResult, Shelf, time,
+    Dirty, Held, KindState, LastRun, LedgerState, ObjectKey, ObservedParameters, RefusedItem,
+    ResourceKind, RetentionPolicy, RunResult, Shelf, time,
 };
 
 /// Runs count for the limit of a day for so long.
@@ -511,6 +511,15 @@ impl World {
     pub fn runs_in(&self, namespace: &str) -> &[RunResult] {
         let runs = self.retained.runs.get(namespace);
         runs.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The last run of each policy, by uid, as its status tells of it.
+    #[must_use]
+    pub fn last_runs(&self) -> BTreeMap<String, LastRun> {
+        let policies = self.retained.policies.values().flat_map(BTreeMap::values);
+        let last =
+            policies.filter_map(|policy| Some((policy.meta.uid.clone(), policy.last_run()?)));
+        last.collect()
     }
 
     /// When and how many objects of a namespace were disposed of in runs that still count.

@@ -13,7 +13,7 @@ use kube::discovery::pinned_kind;
 
 use super::super::clock;
 use crate::api::names::LABEL_GRANT_UID;
-use crate::ledger::{Entry, EntryKind, Subject};
+use crate::ledger::{Entry, EntryKind, OpenIntent, Subject};
 use crate::model::Kind;
 
 /// Objects in a page.
@@ -39,14 +39,14 @@ pub enum Found {
 }
 
 /// Looks for the objects of these intents, by uid, once what was begun can have no effect any more.
-pub async fn look(client: &Client, intents: Vec<Entry>) -> Vec<(Entry, Found)> {
+pub async fn look(client: &Client, intents: Vec<OpenIntent>) -> Vec<(OpenIntent, Found)> {
     tokio::time::sleep(left(&intents, clock::now())).await;
-    let mut by_place: BTreeMap<(String, String, Option<String>), Vec<Entry>> = BTreeMap::new();
+    let mut by_place: BTreeMap<(String, String, Option<String>), Vec<OpenIntent>> = BTreeMap::new();
     let mut found = Vec::new();
-    for intent in intents {
-        if intent.kind == EntryKind::PathOpened {
-            let state = path(client, &intent).await;
-            found.push((intent, state));
+    for open in intents {
+        if open.intent.kind == EntryKind::PathOpened {
+            let state = path(client, &open.intent).await;
+            found.push((open, state));
             continue;
         }
         let Subject {
@@ -54,31 +54,33 @@ pub async fn look(client: &Client, intents: Vec<Entry>) -> Vec<(Entry, Found)> {
             kind,
             namespace,
             uid: _,
-        } = intent.subject.clone();
+        } = open.intent.subject.clone();
         by_place
             .entry((api_version, kind, namespace))
             .or_default()
-            .push(intent);
+            .push(open);
     }
     for ((api_version, kind, namespace), intents) in by_place {
         let seen = uids(client, &api_version, &kind, namespace.as_deref()).await;
-        found.extend(intents.into_iter().map(|intent| {
+        found.extend(intents.into_iter().map(|open| {
+            let uid = &open.intent.subject.uid;
             let state = match &seen {
                 Err(error) => Found::Unseen(error.to_string()),
-                Ok((_, going)) if going.contains(&intent.subject.uid) => Found::Going,
-                Ok((there, _)) if there.contains(&intent.subject.uid) => Found::There,
+                Ok((_, going)) if going.contains(uid) => Found::Going,
+                Ok((there, _)) if there.contains(uid) => Found::There,
                 Ok(_) => Found::Gone,
             };
-            (intent, state)
+            (open, state)
         }));
     }
     found
 }
 
 /// How long until none of the deletes that were announced can go through any more.
-fn left(intents: &[Entry], now: Timestamp) -> Duration {
+fn left(intents: &[OpenIntent], now: Timestamp) -> Duration {
     let deletes = intents
         .iter()
+        .map(|open| &open.intent)
         .filter(|intent| intent.kind == EntryKind::Disposal);
     let last = deletes.map(|intent| intent.time).max();
     let over = last.and_then(|last| last.checked_add(EFFECTIVE).ok());

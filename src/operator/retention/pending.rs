@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::dispose::has_volume;
 use crate::ledger::Entry;
 use crate::model::World;
+use crate::record::{DELETED, DELETED_WITH_VOLUME};
 
 /// By what is waited for.
 #[derive(Debug, Default)]
@@ -19,9 +20,6 @@ pub struct Pending {
 
 /// An intent, and the words of its outcome.
 type Outcome = Option<(Entry, &'static str)>;
-
-const DELETED: &str = "deleted";
-const WITH_VOLUME: &str = "deleted, its volume too";
 
 impl Pending {
     /// Takes in an intent whose object is going, or whose volume is still there.
@@ -55,7 +53,7 @@ impl Pending {
         let name = intent.detail.get("volume").and_then(|name| name.as_str());
         let name = name.unwrap_or_default().to_owned();
         if world.volume(&name).is_none() {
-            return Some((intent, WITH_VOLUME));
+            return Some((intent, DELETED_WITH_VOLUME));
         }
         self.by_volume.insert(name, intent);
         None
@@ -65,7 +63,7 @@ impl Pending {
     pub fn volume_gone(&mut self, name: &str) -> Outcome {
         self.by_volume
             .remove(name)
-            .map(|intent| (intent, WITH_VOLUME))
+            .map(|intent| (intent, DELETED_WITH_VOLUME))
     }
 
     /// No run is under way any more whose report could come later.
