@@ -20,6 +20,8 @@ mod stage;
 #[allow(dead_code, reason = "shared with the stories about retention")]
 #[path = "retention_stories/case.rs"]
 mod case;
+#[path = "retention_faults/counted.rs"]
+mod counted;
 #[path = "retention_faults/disk.rs"]
 mod disk;
 #[path = "retention_faults/killed.rs"]

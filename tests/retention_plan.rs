@@ -21,6 +21,8 @@ mod due;
 mod explained;
 #[path = "retention_plan/filing.rs"]
 mod filing;
+#[path = "retention_plan/heads.rs"]
+mod heads;
 #[path = "retention_plan/limit.rs"]
 mod limit;
 #[path = "retention_plan/linter.rs"]

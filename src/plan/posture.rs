@@ -14,7 +14,9 @@ use crate::api::{
     BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, HoldInForce,
     LedgerHeadKept, OpenPath,
 };
-use crate::model::{Grant, Kind, ObjectKey, ObservedPolicy, PodProblem, Target, World, time};
+use crate::model::{
+    Grant, Kind, LedgerHead, ObjectKey, ObservedPolicy, PodProblem, Target, World, time,
+};
 
 /// A posture is read by people; beyond this many paths they read the count.
 const LISTED_PATHS: usize = 500;
@@ -76,18 +78,21 @@ pub(super) fn posture(
     Some(PosturePlan { spec, status })
 }
 
-/// The newest head that is known to cover this namespace's entries. An older process's stays until there are new ones.
+/// The newest head that is known to cover this namespace's entries. An older process's stays until there are new ones; where
+/// none was written yet, the ledger's newest covers them too.
 fn ledger(world: &World, name: &str) -> Option<LedgerHeadKept> {
-    let learned = world.head_of(name).map(|head| LedgerHeadKept {
+    let kept = |head: &LedgerHead| LedgerHeadKept {
         origin: head.origin.clone(),
         size: i64::try_from(head.size).unwrap_or(i64::MAX),
         root: head.root.clone(),
-    });
+    };
+    let learned = world.head_of(name).map(kept);
     let stored = || {
         let key = ObjectKey::new(name, POSTURE_NAME);
         world.posture(&key)?.spec.as_ref()?.ledger.clone()
     };
-    learned.or_else(stored)
+    let newest = || world.ledger()?.head.as_ref().map(kept);
+    learned.or_else(stored).or_else(newest)
 }
 
 fn holds(world: &World, name: &str) -> Vec<HoldInForce> {

@@ -19,7 +19,7 @@ use crate::case::{applied, entries, may_dispose, policy, thing};
 use crate::stage::{PATIENCE, Stage, baseline, condition, namespace};
 
 /// Namespaces in which rounds go on at once.
-const LANES: usize = 8;
+const LANES: usize = 24;
 /// Objects of a round.
 const OBJECTS: usize = 16;
 /// Their deletes reach the API server so long after each other, so that many a hold comes between two of them.
@@ -239,6 +239,9 @@ async fn whenever_a_hold_comes_nothing_goes_once_it_is_proven_and_every_intent_h
                     return lane;
                 }
                 lane.round(round).await;
+                if (round + 1).is_multiple_of(100) {
+                    println!("{} of {rounds} rounds", round + 1);
+                }
             }
         })
     });

@@ -105,6 +105,19 @@ impl World {
         self.postures.get(&key.namespace)?.get(&key.name)
     }
 
+    /// Namespaces whose posture has no head of the ledger yet.
+    pub(super) fn postures_without_head(&self) -> Vec<String> {
+        let lacks = |posture: &ObservedPosture| {
+            let spec = posture.spec.as_ref();
+            spec.is_some_and(|spec| spec.ledger.is_none())
+        };
+        let postures = self.postures.iter();
+        postures
+            .filter(|(_, postures)| postures.values().any(lacks))
+            .map(|(namespace, _)| namespace.clone())
+            .collect()
+    }
+
     /// The policies of a namespace, ours and others, by name.
     pub fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &ObservedPolicy> {
         self.policies

@@ -425,6 +425,13 @@ impl World {
     pub fn learn_ledger(&mut self, state: LedgerState) -> Dirty {
         let mut dirty = Dirty::default();
         let old = self.retained.ledger.replace(state);
+        let has_head =
+            |state: Option<&LedgerState>| state.is_some_and(|state| state.head.is_some());
+        if !has_head(old.as_ref()) && has_head(self.retained.ledger.as_ref()) {
+            for namespace in self.postures_without_head() {
+                dirty.namespace(&namespace);
+            }
+        }
         let problem = |state: Option<&LedgerState>| state.map(|state| state.problem.clone());
         if problem(old.as_ref()) != problem(self.retained.ledger.as_ref()) {
             self.mark_all_retention(&mut dirty);
