@@ -19,8 +19,8 @@ demo: ## Tell the main job as a story, on a real API server (DEMO_FLAGS="--keep"
 test: tools ## Pass all tests, on the newest and the oldest supported Kubernetes
 	@echo "==> the oldest supported Kubernetes first: resources, guards and the main story"
 	@$(MAKE) --no-print-directory test-oldest
-	@echo "==> everything, on Kubernetes $${COVENANT_KUBERNETES:-1.36}; stories mostly wait, so four run at once"
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --workspace
+	@echo "==> everything, on Kubernetes $${COVENANT_KUBERNETES:-1.36}"
+	@tools/test
 
 test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
 	COVENANT_KUBERNETES=1.33 cargo test --locked --test crd_drift --test guards_reach --test operator_smoke
@@ -60,8 +60,8 @@ soak: ## A million deletes under a hold, ten thousand holds in the midst of a di
 	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test hold_stories weakening -- --nocapture
 	COVENANT_EXHAUSTIVE=1 cargo test --release --locked --test retention_faults --test convergence -- --nocapture
 
-mutants: ## Break the decision on purpose, and see every break caught
-	cargo run --quiet --locked -p testbed --bin mutants
+mutants: ## Break the decision on purpose, and see every break caught (MUTANTS="name name": those only)
+	cargo run --quiet --locked -p testbed --bin mutants -- $(MUTANTS)
 
 lint: ## Formatting, clippy, the core without a client, licences and bans
 	cargo fmt --all --check

@@ -86,6 +86,12 @@ pub(super) fn run(
                 "is not past its maximum and its grace under the policy that is named",
             );
         }
+        if asked.is_some_and(|policy| !is_read(world, policy)) {
+            object(
+                Rule::DisposalNeedsGround,
+                "goes while a kind that its policy selects is not fully read",
+            );
+        }
         *by_policy.entry(&policy.name).or_default() += 1;
     }
     limit(findings, world, namespace, &by_policy, now);
@@ -99,21 +105,20 @@ fn is_ready(world: &World, namespace: &str) -> Option<&'static str> {
             && !namespace.meta.deleting
             && namespace.stage() == Stage::Enforce
     });
-    let synced = |policy: &RetentionPolicy| {
-        let mut selections = policy.selections.iter();
-        selections.all(|selection| world.kind_state(&selection.kind) == KindState::Synced)
-    };
     if !in_force {
         Some("is in a namespace that is not in force")
     } else if world.clock_problem().is_some() {
         Some("goes by a clock that is doubted")
     } else if world.ledger().is_none_or(|ledger| ledger.problem.is_some()) {
         Some("goes while no receipt can be written")
-    } else if !world.retention_policies_in(namespace).all(synced) {
-        Some("goes while a kind is not fully read")
     } else {
         None
     }
+}
+
+fn is_read(world: &World, policy: &RetentionPolicy) -> bool {
+    let mut selections = policy.selections.iter();
+    selections.all(|selection| world.kind_state(&selection.kind) == KindState::Synced)
 }
 
 fn is_held(world: &World, key: &ObjectKey, kind: &ResourceKind, item: &Item) -> bool {

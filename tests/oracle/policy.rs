@@ -88,8 +88,12 @@ impl<'a> Policy<'a> {
         }
     }
 
-    pub fn selects(&self, object: &Value) -> bool {
+    pub fn entries(&self) -> Vec<&'a Value> {
         list(self.raw, "/spec/select")
+    }
+
+    pub fn selects(&self, object: &Value) -> bool {
+        self.entries()
             .into_iter()
             .any(|entry| selects(entry, object))
     }

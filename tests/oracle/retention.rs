@@ -245,6 +245,15 @@ impl<'a> Namespace<'a> {
         })
     }
 
+    /// Whether all that a policy selects can be read.
+    fn is_judged(&self, policy: &Policy) -> bool {
+        policy.is_whole
+            && policy
+                .entries()
+                .into_iter()
+                .all(|entry| self.is_watched(entry))
+    }
+
     fn is_watched(&self, entry: &Value) -> bool {
         let kind = (
             text(entry, "/apiVersion").to_owned(),
@@ -342,13 +351,8 @@ impl<'a> Namespace<'a> {
 
     /// Whether something stands in the way of every disposal here, or of this object's.
     fn is_stopped(&self, uid: &str) -> bool {
-        let mut policies = self
-            .all("RetentionPolicy")
-            .into_iter()
-            .flat_map(|raw| list(raw, "/spec/select"));
         self.known.clock_doubted
             || self.known.ledger_broken
-            || !policies.all(|entry| !readable(entry) || self.is_watched(entry))
             || self
                 .known
                 .refused
@@ -385,7 +389,11 @@ impl<'a> Namespace<'a> {
         }
         let mut first: BTreeMap<String, (i64, String)> = BTreeMap::new();
         let mut left = self.left_of_the_day();
-        for policy in self.policies().iter().filter(|policy| policy.is_whole) {
+        for policy in self
+            .policies()
+            .iter()
+            .filter(|policy| self.is_judged(policy))
+        {
             let name = policy.name.to_owned();
             let kept = verdict.kept.entry(name.clone()).or_default();
             let mut fit = Vec::new();

@@ -45,13 +45,21 @@ fn object(api_version: &str, kind: &str, number: i64, created: &str) -> Value {
 }
 
 fn cluster(maximum_per_run: i64, objects: impl IntoIterator<Item = Value>) -> Cluster {
+    knowing(Known::default(), maximum_per_run, objects)
+}
+
+fn knowing(
+    known: Known,
+    maximum_per_run: i64,
+    objects: impl IntoIterator<Item = Value>,
+) -> Cluster {
     let mut baseline = support::baseline();
     baseline["spec"]["retention"] = json!({ "grace": "PT0S", "maximumPerRun": maximum_per_run });
     let mut all = vec![support::enrolled(NAMESPACE, "acme"), baseline];
     all.extend(objects);
     let known = Known {
         now: now(),
-        ..Known::default()
+        ..known
     };
     Cluster::new(&Scene {
         objects: all,
@@ -94,6 +102,34 @@ fn a_minimum_keeps_an_object_in_whatever_version_another_policy_selects_it() {
     );
     let planned = cluster.settle();
     assert!(proposed(&planned).is_empty());
+    assert_eq!(
+        cluster.policies()["first"]["status"]["withheld"]["byMinimum"],
+        1
+    );
+}
+
+#[test]
+fn a_minimum_keeps_an_object_though_the_version_in_which_its_policy_selects_it_is_not_read() {
+    let (older, newer) = ("widgets.example.com/v1beta1", "widgets.example.com/v1");
+    let mut keeps = policy("second", older, "Widget");
+    keeps["spec"]["keep"] = json!({ "atLeast": "P1Y" });
+    let mut known = Known::default();
+    known.unread.insert((older.to_owned(), "Widget".to_owned()));
+    let mut cluster = knowing(
+        known,
+        1,
+        [
+            policy("first", newer, "Widget"),
+            policy("third", "v1", "ConfigMap"),
+            keeps,
+            object(newer, "Widget", 1, "2027-05-01T00:00:00Z"),
+            object("v1", "ConfigMap", 2, "2027-05-01T00:00:00Z"),
+        ],
+    );
+    let planned = cluster.settle();
+    assert_eq!(proposed(&planned), verdict(&cluster).goes);
+    let gone: Vec<String> = proposed(&planned).into_values().collect();
+    assert_eq!(gone, ["third"], "what is not read stops nobody else");
     assert_eq!(
         cluster.policies()["first"]["status"]["withheld"]["byMinimum"],
         1

@@ -60,6 +60,30 @@ fn every_rule_that_touches_an_object_is_told_and_which_wins() {
 }
 
 #[test]
+fn an_object_under_a_policy_of_which_a_kind_is_not_read_goes_by_another() {
+    let mut both = thirty_days("both");
+    both["spec"]["select"] = json!([
+        { "apiVersion": "v1", "kind": "ConfigMap", "matchLabels": { "app": "log" } },
+        { "apiVersion": "v1", "kind": "Gone", "matchLabels": { "app": "log" } }
+    ]);
+    let mut world = ground(&[both.clone()]);
+    log(&mut world, "old", "2026-01-01T00:00:00Z");
+    let told = |world: &World| fate(world, &config_maps(), &key("old"), now()).unwrap();
+    settle(&mut world, now());
+    let said = "v1 Gone is not fully read".to_owned();
+    assert_eq!(told(&world).withheld, Some(Withheld::Otherwise(said)));
+    assert!(goes(&settle(&mut world, now())).is_empty());
+
+    let other = policy("other", json!({ "atMost": "P40D" }), "Dispose");
+    let mut world = ground(&[both, other]);
+    log(&mut world, "old", "2026-01-01T00:00:00Z");
+    assert_eq!(goes(&settle(&mut world, now())), ["old"]);
+    let told = told(&world);
+    assert_eq!(told.goes_by.unwrap().name, "other");
+    assert_eq!(told.withheld, None);
+}
+
+#[test]
 fn a_hold_is_told_before_the_object_is_due() {
     let mut world = ground(&[thirty_days("logs")]);
     log(&mut world, "young", "2026-11-20T00:00:00Z");

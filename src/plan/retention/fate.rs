@@ -194,6 +194,10 @@ impl<'a> Known<'a> {
             .or_else(|| {
                 let obstacle = ground.obstacle(held);
                 obstacle.filter(|by| matches!(by, Withheld::Hold { .. }))
+            })
+            .or_else(|| {
+                let unread = winner.as_ref()?.unread.clone()?;
+                Some(Withheld::Otherwise(unread))
             });
         Fate {
             kind: held.kind.as_ref().clone(),
@@ -215,7 +219,7 @@ impl<'a> Known<'a> {
     }
 
     /// The policy under which an object goes: of those that dispose, else of those that preview, the first by the instant
-    /// at which it would go, then by name.
+    /// at which it would go, then by name. One of which a kind is not fully read comes after those that can be judged by.
     fn winner(&self, held: &'a Held, terms: &Terms) -> Option<Winner<'_>> {
         let ground = self.ground;
         let by_time = held.item.tracker.is_none() && !held.item.controlled;
@@ -231,11 +235,12 @@ impl<'a> Known<'a> {
                 maximum: Some(touch.maximum?),
                 goes_at,
                 verdict: entry.verdicts.get(&(held.kind.as_ref(), &*held.name)),
+                unread: ground.unread(entry.policy),
             })
         });
         would.min_by_key(|one| {
             let when = (one.goes_at.is_none(), one.goes_at, one.maximum);
-            (!one.disposes(), when)
+            (!one.disposes(), one.unread.is_some(), when)
         })
     }
 
@@ -279,6 +284,8 @@ struct Winner<'a> {
     maximum: Option<Timestamp>,
     goes_at: Option<Timestamp>,
     verdict: Option<&'a Verdict<'a>>,
+    /// Why nothing goes under the policy now, if a kind that it selects is not fully read.
+    unread: Option<String>,
 }
 
 impl Winner<'_> {

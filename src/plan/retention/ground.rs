@@ -6,7 +6,8 @@ use super::boundary::{self, Boundaries};
 use super::fate::Withheld;
 use crate::api::names::PARAMETERS_NAME;
 use crate::model::{
-    DisposalBounds, Held, Hold, Kind, KindState, ObjectKey, ResourceKind, Shelf, Target, World,
+    DisposalBounds, Held, Hold, Kind, KindState, ObjectKey, ResourceKind, RetentionPolicy, Shelf,
+    Target, World,
 };
 use crate::plan::{Floor, Standing, standing};
 
@@ -73,13 +74,15 @@ impl<'a> Ground<'a> {
         {
             return Some("the ledger cannot be written".to_owned());
         }
-        // Half of what is selected is not known: what keeps an object might be in the other half.
-        let mut selected = self
-            .world
-            .retention_policies_in(self.namespace)
-            .flat_map(|policy| &policy.selections);
-        let unknown = selected.find(|selection| !self.is_synced(&selection.kind))?;
-        Some(format!("{} is not fully read", unknown.kind))
+        None
+    }
+
+    /// Why a policy cannot be judged by, if a kind that it selects is not fully read: of half of what is due nobody could say
+    /// whether it is too much. Others go on, so that a policy about a kind that there is not stops nobody else's.
+    pub fn unread(&self, policy: &RetentionPolicy) -> Option<String> {
+        let mut selected = policy.selections.iter().map(|selection| &selection.kind);
+        let unread = selected.find(|kind| !self.is_synced(kind))?;
+        Some(format!("{unread} is not fully read"))
     }
 
     /// Why the bounds of disposal are not known, if so.

@@ -74,8 +74,7 @@ fn judge_one<'a>(ground: &Ground<'a>, policy: &RetentionPolicy, day: &mut Day) -
     let Some((shelf, rule)) = place(ground, policy) else {
         return judged;
     };
-    let mut kinds = policy.selections.iter().map(|selection| &selection.kind);
-    if ground.world.clock_problem().is_some() || !kinds.all(|kind| ground.is_synced(kind)) {
+    if ground.world.clock_problem().is_some() || ground.unread(policy).is_some() {
         return judged;
     }
     judged.matched = Some(shelf.matched(rule));

@@ -1,4 +1,5 @@
-//! Breaks the decision on purpose, one mutant at a time, in a copy of the tree, and says which test caught it.
+//! Breaks the decision on purpose, one mutant at a time, in a copy of the tree, and says which test caught it. All that are
+//! listed, or those that are named, of which no table is written.
 //!
 //! May not: touch the tree that it was started in, but for docs/mutants.md.
 
@@ -35,6 +36,15 @@ fn main() -> anyhow::Result<()> {
     let list = fs::read_to_string(root.join("tests/mutants/mutants.yaml"))
         .context("the list cannot be read")?;
     let mutants: Vec<Mutant> = serde_saphyr::from_str(&list).context("the list is not YAML")?;
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let unknown = named
+        .iter()
+        .find(|name| mutants.iter().all(|mutant| mutant.name != **name));
+    ensure!(unknown.is_none(), "no mutant is called {unknown:?}");
+    let mutants: Vec<Mutant> = mutants
+        .into_iter()
+        .filter(|mutant| named.is_empty() || named.contains(&mutant.name))
+        .collect();
     let copy = tempfile::tempdir().context("no folder for the copy")?;
     copy_tree(&root, copy.path())?;
     let cache = cache_folder()?.join("mutants-target");
@@ -79,7 +89,10 @@ fn main() -> anyhow::Result<()> {
         mutants.len() - survived
     )
     .context("the table cannot be written")?;
-    fs::write(root.join("docs/mutants.md"), table).context("docs/mutants.md cannot be written")?;
+    if named.is_empty() {
+        fs::write(root.join("docs/mutants.md"), table)
+            .context("docs/mutants.md cannot be written")?;
+    }
     ensure!(survived == 0, "{survived} mutants survived");
     Ok(())
 }
