@@ -6,6 +6,7 @@ mod read;
 mod recorded;
 mod restraints;
 mod retained;
+mod runs;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use crate::api::names::{
 use recorded::Recorded;
 use restraints::Restraints;
 use retained::Retained;
+use runs::Runs;
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
@@ -79,6 +81,7 @@ pub struct World {
     breached: BTreeSet<String>,
     restraints: Restraints,
     retained: Retained,
+    runs: Runs,
     recorded: Recorded,
 }
 

@@ -203,3 +203,54 @@ fn each_run_is_counted_once_however_often_it_is_planned_or_told() {
     assert_eq!(status(&plan, "logs")["disposed"]["incomplete"], 1);
     assert_eq!(status(&plan, "logs")["disposed"]["total"], 2);
 }
+
+#[test]
+fn thousands_of_runs_a_day_are_kept_in_few_and_all_of_them_count() {
+    let bounds = json!({ "maximumPerRun": 3, "maximumPerDay": 5001 });
+    let mut world = ground(&[thirty_days("logs"), baseline(bounds)]);
+    logs(&mut world, 0..2);
+    for number in 0..5000 {
+        let part = covenant::model::PolicyRun {
+            disposed: 1,
+            ledger: Some((number, number)),
+        };
+        let seconds = i64::try_from(number).unwrap() - 5000;
+        world.learn_run(RunResult {
+            namespace: NAMESPACE.to_owned(),
+            at: now() + SignedDuration::from_secs(seconds),
+            policies: [("policy-gone".to_owned(), part)].into(),
+            refused: Vec::new(),
+        });
+    }
+    assert!(world.runs_in(NAMESPACE).len() <= 513);
+    let all: i64 = world
+        .disposals_in(NAMESPACE)
+        .map(|(_, number)| number)
+        .sum();
+    assert_eq!(all, 5000);
+    // One is left of the day, and two are due.
+    let plan = settle(&mut world, now());
+    assert!(run(&plan).is_none());
+    assert_eq!(exceeded(&plan).unwrap().1, "MaximumPerDay");
+}
+
+#[test]
+fn what_no_status_contains_yet_is_counted_by_it_though_many_runs_came_since() {
+    let bounds = json!({ "maximumPerRun": 3, "maximumPerDay": 5000 });
+    let mut world = ground(&[thirty_days("logs"), baseline(bounds)]);
+    for number in 0..1000 {
+        let part = covenant::model::PolicyRun {
+            disposed: 1,
+            ledger: Some((number, number)),
+        };
+        let seconds = i64::try_from(number).unwrap() - 1000;
+        world.learn_run(RunResult {
+            namespace: NAMESPACE.to_owned(),
+            at: now() + SignedDuration::from_secs(seconds),
+            policies: [("policy-logs".to_owned(), part)].into(),
+            refused: Vec::new(),
+        });
+    }
+    let plan = settle(&mut world, now());
+    assert_eq!(status(&plan, "logs")["disposed"]["total"], 1000);
+}

@@ -6,19 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{ByNamespace, World, replace_in};
 use crate::api::names::PARAMETERS_NAME;
 use crate::model::retention::{Completion, Item, Rule, Strings};
 use crate::model::{
-    Dirty, Held, KindState, LastRun, LedgerState, ObjectKey, ObservedParameters, RefusedItem,
-    ResourceKind, RetentionPolicy, RunResult, Shelf, time,
+    Dirty, Held, KindState, LedgerState, ObjectKey, ObservedParameters, ResourceKind,
+    RetentionPolicy, Shelf,
 };
-
-/// Runs count for the limit of a day for so long.
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The part of the World that is about retention.
 #[derive(Clone, Debug, Default)]
@@ -30,34 +27,9 @@ pub(super) struct Retained {
     /// How many namespaces select a kind.
     wanted: BTreeMap<ResourceKind, usize>,
     strings: Strings,
-    runs: BTreeMap<String, Vec<RunResult>>,
-    /// Last runs that statuses told of and nobody else did, by uid of the policy.
-    untold: BTreeMap<String, UntoldRun>,
     incomplete: BTreeMap<String, i64>,
     ledger: Option<LedgerState>,
     clock: Option<String>,
-}
-
-impl Retained {
-    /// Forgets what was refused for this, in a namespace or in all.
-    fn forget_refused(&mut self, namespace: Option<&str>, category: &str) -> Dirty {
-        let mut dirty = Dirty::default();
-        for (name, runs) in &mut self.runs {
-            if namespace.is_some_and(|namespace| namespace != name) {
-                continue;
-            }
-            let mut forgotten = false;
-            for run in runs {
-                let before = run.refused.len();
-                run.refused.retain(|refused| refused.category != category);
-                forgotten |= run.refused.len() < before;
-            }
-            if forgotten {
-                dirty.retention(name);
-            }
-        }
-        dirty
-    }
 }
 
 /// A kind that was told of.
@@ -65,14 +37,6 @@ impl Retained {
 struct Known {
     kind: Arc<ResourceKind>,
     state: KindState,
-}
-
-/// A run before the last restart. Of those before it nothing is known but what they came to in all.
-#[derive(Clone, Copy, Debug)]
-struct UntoldRun {
-    at: Timestamp,
-    to: i64,
-    total: i64,
 }
 
 /// Taking in what the streams tell.
@@ -87,6 +51,12 @@ impl World {
             self.note_untold_run(policy);
         }
         let old = replace_in(&mut self.retained.policies, key, new);
+        let uid = |policy: Option<&RetentionPolicy>| policy.map(|policy| policy.meta.uid.clone());
+        if let Some(gone) =
+            uid(old.as_ref()).filter(|_| uid(old.as_ref()) != uid(self.retention_policy(key)))
+        {
+            self.runs.forget_policy(&gone);
+        }
         if old.as_ref() != self.retention_policy(key) {
             dirty.retention(&key.namespace);
             self.refresh_rules(&key.namespace);
@@ -109,26 +79,6 @@ impl World {
             dirty.retention(&key.namespace);
         }
         dirty
-    }
-
-    /// A status that tells of a run which nobody told of is from before a restart.
-    fn note_untold_run(&mut self, policy: &RetentionPolicy) {
-        let uid = &policy.meta.uid;
-        let Some(disposed) = &policy.status.disposed else {
-            return;
-        };
-        let at = disposed.last_run_at.as_ref();
-        let Some(at) = at.and_then(|text| time::beginning(text).ok()) else {
-            return;
-        };
-        let to = disposed.ledger.as_ref().map_or(-1, |range| range.to);
-        let runs = self.runs_in(&policy.meta.key.namespace);
-        if !runs.iter().any(|run| tells_of(run, uid, to)) {
-            let total = disposed.total;
-            let untold = &mut self.retained.untold;
-            let run = UntoldRun { at, to, total };
-            untold.entry(uid.clone()).or_insert(run);
-        }
     }
 
     /// What rules bind a namespace may have changed.
@@ -238,12 +188,6 @@ impl World {
             dirty.retention(namespace);
         }
     }
-}
-
-fn tells_of(run: &RunResult, policy_uid: &str, to: i64) -> bool {
-    let part = run.policies.get(policy_uid);
-    let range = part.and_then(|part| part.ledger);
-    range.is_some_and(|(_, last)| i64::try_from(last).is_ok_and(|last| last == to))
 }
 
 fn kinds(rules: &[Rule]) -> BTreeSet<ResourceKind> {
@@ -371,41 +315,6 @@ impl World {
 
 /// Taking in what the operator learned.
 impl World {
-    /// What a run came to. Kept until a day has passed and the statuses of its policies contain it. After a restart the runs
-    /// of the last day may be told again, oldest first; until they are, everything that a policy whose last run was within
-    /// the day ever disposed of counts for the limit.
-    pub fn learn_run(&mut self, run: RunResult) -> Dirty {
-        let mut dirty = Dirty::default();
-        let namespace = run.namespace.clone();
-        let runs = self.retained.runs.entry(namespace.clone()).or_default();
-        if runs.contains(&run) {
-            return dirty;
-        }
-        let untold = &mut self.retained.untold;
-        untold.retain(|uid, untold| !tells_of(&run, uid, untold.to));
-        runs.push(run);
-        runs.sort_by_key(|run| run.at);
-        let newest = runs.last().map(|run| run.at);
-        let policies = self.retained.policies.get(&namespace);
-        let is_stored = |run: &RunResult| {
-            let mut own = run.policies.iter().filter_map(|(uid, part)| {
-                let mut policies = policies?.values();
-                Some((policies.find(|policy| policy.meta.uid == *uid)?, part))
-            });
-            own.all(|(policy, part)| !part.is_beyond(run.at, policy))
-        };
-        let is_old =
-            |run: &RunResult| newest.is_some_and(|newest| newest.duration_since(run.at) > DAY);
-        runs.retain(|run| !is_old(run) || !is_stored(run));
-        dirty.retention(&namespace);
-        dirty
-    }
-
-    /// What the API server refused in a namespace, or in all, may be tried again: what it was refused for may have changed.
-    pub fn forget_refusals(&mut self, namespace: Option<&str>) -> Dirty {
-        self.retained.forget_refused(namespace, "Refused")
-    }
-
     /// How many accepted deletions are not complete, by uid of the policy.
     pub fn learn_incomplete(&mut self, by_policy_uid: BTreeMap<String, i64>) -> Dirty {
         let mut dirty = Dirty::default();
@@ -436,7 +345,7 @@ impl World {
         if problem(old.as_ref()) != problem(self.retained.ledger.as_ref()) {
             self.mark_all_retention(&mut dirty);
             // Where it is not mended yet, they are not tried.
-            self.retained.forget_refused(None, "LedgerUnavailable");
+            self.runs.forget_refused(None, "LedgerUnavailable");
         }
         dirty
     }
@@ -511,44 +420,6 @@ impl World {
     #[must_use]
     pub fn item_uid(&self, kind: &ResourceKind, key: &ObjectKey) -> Option<&str> {
         self.item(kind, key).map(|held| &*held.item.uid)
-    }
-
-    /// The runs of a namespace that still count, oldest first.
-    #[must_use]
-    pub fn runs_in(&self, namespace: &str) -> &[RunResult] {
-        let runs = self.retained.runs.get(namespace);
-        runs.map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The last run of each policy, by uid, as its status tells of it.
-    #[must_use]
-    pub fn last_runs(&self) -> BTreeMap<String, LastRun> {
-        let policies = self.retained.policies.values().flat_map(BTreeMap::values);
-        let last =
-            policies.filter_map(|policy| Some((policy.meta.uid.clone(), policy.last_run()?)));
-        last.collect()
-    }
-
-    /// When and how many objects of a namespace were disposed of in runs that still count.
-    pub fn disposals_in(&self, namespace: &str) -> impl Iterator<Item = (Timestamp, i64)> {
-        let told = self.runs_in(namespace).iter().map(|run| {
-            let parts = run.policies.values().map(|part| part.disposed);
-            (run.at, parts.fold(0, i64::saturating_add))
-        });
-        let untold = self.retention_policies_in(namespace).filter_map(|policy| {
-            let untold = self.retained.untold.get(&policy.meta.uid)?;
-            Some((untold.at, untold.total))
-        });
-        told.chain(untold)
-    }
-
-    /// Why an object is not tried again yet: the latest refusal of it.
-    #[must_use]
-    pub fn refusal(&self, kind: &ResourceKind, key: &ObjectKey, uid: &str) -> Option<&RefusedItem> {
-        let refused = self.runs_in(&key.namespace).iter().rev();
-        refused
-            .flat_map(|run| &run.refused)
-            .find(|refused| refused.kind == *kind && refused.key == *key && refused.uid == uid)
     }
 
     /// How many accepted deletions under a policy are not complete.
