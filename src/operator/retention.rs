@@ -29,6 +29,8 @@ use pending::Pending;
 
 /// What could not be looked at, and a clock that is doubted, are looked at again after this long.
 const AGAIN: Duration = Duration::from_secs(30);
+/// What could not be looked at again and again, such as a kind that was uninstalled, after this long at the latest.
+const AT_THE_LATEST: Duration = Duration::from_mins(15);
 
 /// What the engine keeps for retention.
 pub struct Retention {
@@ -41,8 +43,12 @@ pub struct Retention {
     runs: BTreeMap<String, Halt>,
     pending: Pending,
     settlement: Settlement,
+    /// How long until what could not be looked at is looked at again.
+    patience: Duration,
     /// Whether the World was told what the ledger tells of earlier processes.
     knows_past: bool,
+    /// What the statuses told of when this process began.
+    last: BTreeMap<String, LastRun>,
     pace: Pace,
     comparing: bool,
     doubted: bool,
@@ -77,7 +83,9 @@ impl Retention {
             runs: BTreeMap::new(),
             pending: Pending::default(),
             settlement: Settlement::Due,
+            patience: AGAIN,
             knows_past: false,
+            last: BTreeMap::new(),
             pace: Pace::new(),
             comparing: false,
             doubted: false,
@@ -232,6 +240,9 @@ impl Retention {
             self.reports.clone(),
         );
         let last = (!self.knows_past).then(|| world.last_runs());
+        if let Some(last) = &last {
+            self.last.clone_from(last);
+        }
         tokio::spawn(async move {
             let (found, earlier) = match scribe.past(last).await {
                 Ok(Past { unsettled, runs }) => {
@@ -276,10 +287,7 @@ impl Retention {
             return Dirty::default();
         };
         let mut dirty = Dirty::default();
-        // Of what this process did itself, it is known what was counted.
-        let mut last = BTreeMap::new();
         if let Some(runs) = earlier {
-            last = world.last_runs();
             for run in runs {
                 dirty.0.extend(world.learn_run(run).0);
             }
@@ -293,7 +301,7 @@ impl Retention {
         };
         for (open, found) in found {
             if matches!(found, Found::Gone | Found::Going)
-                && let Some(run) = late(&open, &last)
+                && let Some(run) = late(&open, &self.last)
             {
                 self.metrics.ran(&run);
                 dirty.0.extend(world.learn_run(run).0);
@@ -324,7 +332,12 @@ impl Retention {
         }
         self.metrics.unsettled(unseen.len());
         self.scribe.note(outcomes);
-        self.look(unseen, AGAIN);
+        if unseen.is_empty() {
+            self.patience = AGAIN;
+        } else {
+            self.look(unseen, self.patience);
+            self.patience = AT_THE_LATEST.min(self.patience * 2);
+        }
         dirty.0.extend(self.count(world).0);
         for namespace in world.retained_namespaces() {
             dirty.unit(Unit::Retention(namespace.clone()));
