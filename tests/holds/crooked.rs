@@ -84,6 +84,67 @@ async fn replaced_by_force_pruned_or_tried_as_a_dry_run_it_stays() {
     assert_eq!(essence(&before), essence(&after));
 }
 
+/// Since Kubernetes 1.35 the labels of a binding are written over the pod's.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_relabels_a_pod_out_of_scope_by_binding_it_to_a_node() {
+    let stage = stage().await;
+    let admin = stage.admin();
+    stage.enrolled("binds").await;
+    let effects = ["PreventDeletion", "PreventAlteration"];
+    let scopes = [
+        (
+            "kept",
+            "PreventDeletion",
+            &effects[..1],
+            json!([{ "kind": "Pod" }]),
+        ),
+        ("sealed", "PreventAlteration", &effects[1..], json!([])),
+    ];
+    for (case, effect, effects, kinds) in scopes {
+        let also = format!("{case}-customer");
+        let also = also.as_str();
+        let names = ["by-binding", "by-bindings", "bound"].map(|name| format!("{case}-{name}"));
+        for name in &names {
+            let mut object = POD.object("binds", name);
+            object["metadata"]["labels"] = json!({ case: "a", also: "7" });
+            passes(&admin, POD.create("binds", object)).await;
+        }
+        let scope = json!({ "matchLabels": { case: "a", also: "7" }, "kinds": kinds });
+        let mut hold = scoped("binds", case, effects, scope);
+        hold["spec"]["slot"] = json!(1 + usize::from(case == "sealed"));
+        stage.holds("binds", hold).await;
+        let bind = |name: &str, path: String, labels: Value| {
+            let binding = json!({
+                "apiVersion": "v1", "kind": "Binding",
+                "metadata": { "name": name, "namespace": "binds", "labels": labels },
+                "target": { "apiVersion": "v1", "kind": "Node", "name": "nowhere" },
+            });
+            Call::new("POST", path).with(JSON, binding)
+        };
+        let by_pod = |name: &str| format!("{}/binding", POD.one("binds", name));
+        let by_all = "/api/v1/namespaces/binds/bindings";
+        let [first, second, third] = &names;
+        for labels in [
+            json!({ case: "b" }),
+            json!({ case: "", "more": "yes" }),
+            json!({ case: "a", also: "8" }),
+        ] {
+            let call = bind(first, by_pod(first), labels.clone());
+            held(&admin, call, &format!("binds/{case}"), effect).await;
+            let call = bind(second, by_all.to_owned(), labels);
+            held(&admin, call, &format!("binds/{case}"), effect).await;
+        }
+        // A scheduler's binding, whose labels say where the node is.
+        let labels = json!({ "topology.kubernetes.io/zone": "a", case: "a" });
+        passes(&admin, bind(third, by_pod(third), labels)).await;
+        for name in &names {
+            let there = passes(&admin, POD.get("binds", name)).await;
+            assert_eq!(there["metadata"]["labels"][case], "a", "{there}");
+            assert_eq!(there["metadata"]["labels"][also], "7", "{there}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_relabels_out_of_scope_by_a_status_or_bit_by_bit() {
     let stage = stage().await;
