@@ -24,7 +24,7 @@ use super::clock;
 use super::scribe::Scribe;
 use super::witness;
 use crate::ledger::{Entry, OpenIntent, Phase};
-use crate::model::{ObjectKey, PolicyRun, RefusedItem, ResourceKind, RunResult};
+use crate::model::{ObjectKey, RefusedItem, ResourceKind, RunResult};
 use crate::plan::{Candidate, Run};
 use crate::record;
 use content::{Contents, Unread};
@@ -272,13 +272,7 @@ impl Tally {
         let counted = matches!(deleted, Deleted::Gone | Deleted::Accepted);
         if counted {
             let policy = self.result.policies.entry(candidate.policy.uid.clone());
-            let policy = policy.or_insert(PolicyRun {
-                disposed: 0,
-                ledger: None,
-            });
-            policy.disposed += 1;
-            let (from, to) = policy.ledger.unwrap_or((index, index));
-            policy.ledger = Some((from.min(index), to.max(index)));
+            policy.or_default().count(Some(index));
         }
         match deleted {
             Deleted::Gone | Deleted::WasGone => {

@@ -4,6 +4,7 @@
 
 mod backoff;
 pub mod grounds;
+mod late;
 mod pending;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,6 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::mpsc::Sender;
 
-use super::clock;
 use super::dispose::settle::{self, Found};
 use super::dispose::{Disposed, Disposer, Halt};
 use super::inventory::{Inventory, ItemTold};
@@ -21,10 +21,11 @@ use super::scribe::{Past, Scribe};
 use super::watch::Heard;
 use super::witness::{self, Pace};
 use super::writer::Report;
-use crate::ledger::{Entry, EntryKind, OpenIntent, Phase};
-use crate::model::{Dirty, LastRun, PolicyRun, ResourceKind, RunResult, Unit, World};
+use crate::ledger::{Entry, OpenIntent, Phase};
+use crate::model::{Dirty, LastRun, ResourceKind, RunResult, Unit, World};
 use crate::plan::Run;
 use crate::record::{self, Draft};
+use late::Late;
 use pending::Pending;
 
 /// What could not be looked at, and a clock that is doubted, are looked at again after this long.
@@ -294,17 +295,15 @@ impl Retention {
             self.knows_past = true;
             self.settlement = Settlement::Done;
         }
+        let mut late = Late::default();
         let mut unseen = Vec::new();
         let mut outcomes = Vec::new();
         let mut settled = |intent: &Entry, what: &str, why: &str| {
             outcomes.push(self.scribe.outcome(intent, true, what, why));
         };
         for (open, found) in found {
-            if matches!(found, Found::Gone | Found::Going)
-                && let Some(run) = late(&open, &self.last)
-            {
-                self.metrics.ran(&run);
-                dirty.0.extend(world.learn_run(run).0);
+            if matches!(found, Found::Gone | Found::Going) {
+                late.take(&open, &self.last);
             }
             let intent = open.intent.clone();
             match found {
@@ -332,6 +331,10 @@ impl Retention {
         }
         self.metrics.unsettled(unseen.len());
         self.scribe.note(outcomes);
+        for run in late.runs() {
+            self.metrics.ran(&run);
+            dirty.0.extend(world.learn_run(run).0);
+        }
         if unseen.is_empty() {
             self.patience = AGAIN;
         } else {
@@ -380,28 +383,4 @@ impl Retention {
         self.doubted = doubt.is_some();
         world.learn_clock(doubt)
     }
-}
-
-/// A deletion that was found out about afterwards and that no run has counted. It counts for the limit of a day from now. Where a
-/// status tells of later entries than its intent, and nothing was recorded after the intent, its outcome was still on its way to
-/// the disk when the process ended: the total in the status contains it.
-fn late(open: &OpenIntent, last: &BTreeMap<String, LastRun>) -> Option<RunResult> {
-    let intent = &open.intent;
-    let counted = open.so_far.as_ref().is_some_and(record::is_disposed);
-    if counted || intent.kind != EntryKind::Disposal {
-        return None;
-    }
-    let policy = &intent.cause.as_ref()?.uid;
-    let contained =
-        open.so_far.is_none() && last.get(policy).is_some_and(|last| open.index <= last.to);
-    let part = PolicyRun {
-        disposed: 1,
-        ledger: (!contained).then_some((open.index, open.index)),
-    };
-    Some(RunResult {
-        namespace: intent.subject.namespace.clone()?,
-        at: clock::now(),
-        policies: BTreeMap::from([(policy.clone(), part)]),
-        refused: Vec::new(),
-    })
 }

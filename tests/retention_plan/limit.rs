@@ -204,24 +204,27 @@ fn each_run_is_counted_once_however_often_it_is_planned_or_told() {
     assert_eq!(status(&plan, "logs")["disposed"]["total"], 2);
 }
 
+/// So many runs of one object each, a second apart, up to now.
+fn one_each_second(world: &mut World, policy_uid: &str, runs: u64) {
+    for number in 0..runs {
+        let mut part = covenant::model::PolicyRun::default();
+        part.count(Some(number));
+        let ago = SignedDuration::from_secs(i64::try_from(runs - number).unwrap());
+        world.learn_run(RunResult {
+            namespace: NAMESPACE.to_owned(),
+            at: now() - ago,
+            policies: [(policy_uid.to_owned(), part)].into(),
+            refused: Vec::new(),
+        });
+    }
+}
+
 #[test]
 fn thousands_of_runs_a_day_are_kept_in_few_and_all_of_them_count() {
     let bounds = json!({ "maximumPerRun": 3, "maximumPerDay": 5001 });
     let mut world = ground(&[thirty_days("logs"), baseline(bounds)]);
     logs(&mut world, 0..2);
-    for number in 0..5000 {
-        let part = covenant::model::PolicyRun {
-            disposed: 1,
-            ledger: Some((number, number)),
-        };
-        let seconds = i64::try_from(number).unwrap() - 5000;
-        world.learn_run(RunResult {
-            namespace: NAMESPACE.to_owned(),
-            at: now() + SignedDuration::from_secs(seconds),
-            policies: [("policy-gone".to_owned(), part)].into(),
-            refused: Vec::new(),
-        });
-    }
+    one_each_second(&mut world, "policy-gone", 5000);
     assert!(world.runs_in(NAMESPACE).len() <= 513);
     let all: i64 = world
         .disposals_in(NAMESPACE)
@@ -238,19 +241,7 @@ fn thousands_of_runs_a_day_are_kept_in_few_and_all_of_them_count() {
 fn what_no_status_contains_yet_is_counted_by_it_though_many_runs_came_since() {
     let bounds = json!({ "maximumPerRun": 3, "maximumPerDay": 5000 });
     let mut world = ground(&[thirty_days("logs"), baseline(bounds)]);
-    for number in 0..1000 {
-        let part = covenant::model::PolicyRun {
-            disposed: 1,
-            ledger: Some((number, number)),
-        };
-        let seconds = i64::try_from(number).unwrap() - 1000;
-        world.learn_run(RunResult {
-            namespace: NAMESPACE.to_owned(),
-            at: now() + SignedDuration::from_secs(seconds),
-            policies: [("policy-logs".to_owned(), part)].into(),
-            refused: Vec::new(),
-        });
-    }
+    one_each_second(&mut world, "policy-logs", 1000);
     let plan = settle(&mut world, now());
     assert_eq!(status(&plan, "logs")["disposed"]["total"], 1000);
 }

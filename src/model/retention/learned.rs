@@ -80,6 +80,25 @@ pub struct LedgerHead {
 }
 
 impl PolicyRun {
+    /// Counts one object whose deletion was accepted. `intent`: where its intent is in the ledger, if that is to be told.
+    pub fn count(&mut self, intent: Option<u64>) {
+        self.join(&Self {
+            disposed: 1,
+            ledger: intent.map(|intent| (intent, intent)),
+        });
+    }
+
+    /// Takes in what another run came to for the same policy.
+    pub fn join(&mut self, other: &Self) {
+        self.disposed = self.disposed.saturating_add(other.disposed);
+        self.ledger = match (self.ledger, other.ledger) {
+            (Some((from, to)), Some((also_from, also_to))) => {
+                Some((from.min(also_from), to.max(also_to)))
+            }
+            (known, also) => known.or(also),
+        };
+    }
+
     /// Whether the stored status of the policy does not contain it: it is later than the last run there, or further on in
     /// the ledger.
     #[must_use]

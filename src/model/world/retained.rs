@@ -51,11 +51,12 @@ impl World {
             self.note_untold_run(policy);
         }
         let old = replace_in(&mut self.retained.policies, key, new);
-        let uid = |policy: Option<&RetentionPolicy>| policy.map(|policy| policy.meta.uid.clone());
-        if let Some(gone) =
-            uid(old.as_ref()).filter(|_| uid(old.as_ref()) != uid(self.retention_policy(key)))
-        {
-            self.runs.forget_policy(&gone);
+        let stays = |old: &RetentionPolicy| {
+            let now = self.retention_policy(key);
+            now.is_some_and(|now| now.meta.uid == old.meta.uid)
+        };
+        if let Some(gone) = old.as_ref().filter(|old| !stays(old)) {
+            self.runs.forget_policy(&gone.meta.uid);
         }
         if old.as_ref() != self.retention_policy(key) {
             dirty.retention(&key.namespace);

@@ -71,14 +71,7 @@ fn tells_of(run: &RunResult, policy_uid: &str, to: i64) -> bool {
 fn join(run: &mut RunResult, later: RunResult) {
     run.at = run.at.max(later.at);
     for (policy, part) in later.policies {
-        let known = run.policies.entry(policy).or_default();
-        known.disposed = known.disposed.saturating_add(part.disposed);
-        known.ledger = match (known.ledger, part.ledger) {
-            (Some((from, to)), Some((also_from, also_to))) => {
-                Some((from.min(also_from), to.max(also_to)))
-            }
-            (known, also) => known.or(also),
-        };
+        run.policies.entry(policy).or_default().join(&part);
     }
     run.refused.extend(later.refused);
 }

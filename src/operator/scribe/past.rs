@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::{Entry, EntryKind, Phase, Reader, Violation};
-use crate::model::{LastRun, PolicyRun, RunResult};
+use crate::model::{LastRun, RunResult};
 use crate::record;
 
 /// So much counts for the limit of a day.
@@ -122,12 +122,10 @@ fn grouped(
             refused: Vec::new(),
         });
         run.at = run.at.max(at);
-        let part: &mut PolicyRun = run.policies.entry(one.policy).or_default();
-        part.disposed += 1;
-        if let Some(intent) = one.intent {
-            let (from, to) = part.ledger.unwrap_or((intent, intent));
-            part.ledger = Some((from.min(intent), to.max(intent)));
-        }
+        run.policies
+            .entry(one.policy)
+            .or_default()
+            .count(one.intent);
     }
     groups.into_values().collect()
 }

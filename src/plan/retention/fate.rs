@@ -151,6 +151,8 @@ struct Known<'a> {
 struct Entry<'a> {
     policy: &'a RetentionPolicy,
     is_judged: bool,
+    /// Why nothing goes under it now, if a kind that it selects is not fully read.
+    unread: Option<String>,
     verdicts: BTreeMap<(&'a ResourceKind, &'a str), Verdict<'a>>,
 }
 
@@ -165,6 +167,7 @@ impl<'a> Known<'a> {
             Entry {
                 policy,
                 is_judged: judged.is_judged,
+                unread: ground.unread(policy),
                 verdicts: verdicts.collect(),
             }
         });
@@ -196,7 +199,7 @@ impl<'a> Known<'a> {
                 obstacle.filter(|by| matches!(by, Withheld::Hold { .. }))
             })
             .or_else(|| {
-                let unread = winner.as_ref()?.unread.clone()?;
+                let unread = winner.as_ref()?.unread?.clone();
                 Some(Withheld::Otherwise(unread))
             });
         Fate {
@@ -235,7 +238,7 @@ impl<'a> Known<'a> {
                 maximum: Some(touch.maximum?),
                 goes_at,
                 verdict: entry.verdicts.get(&(held.kind.as_ref(), &*held.name)),
-                unread: ground.unread(entry.policy),
+                unread: entry.unread.as_ref(),
             })
         });
         would.min_by_key(|one| {
@@ -284,8 +287,7 @@ struct Winner<'a> {
     maximum: Option<Timestamp>,
     goes_at: Option<Timestamp>,
     verdict: Option<&'a Verdict<'a>>,
-    /// Why nothing goes under the policy now, if a kind that it selects is not fully read.
-    unread: Option<String>,
+    unread: Option<&'a String>,
 }
 
 impl Winner<'_> {
