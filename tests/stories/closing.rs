@@ -25,6 +25,7 @@ async fn apply(tenant: &Tenant<'_>, object: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_opens_one_path_owned_by_a_running_timer_and_says_until_when() {
     let tenant = shared().await.tenant("opens").await;
+    tenant.known().await;
     let grant = opened(&tenant).await;
     assert_eq!(grant["status"]["closesBecause"], "WindowEnds");
     assert_eq!(condition(&grant, "Ready").0, "True");
@@ -58,6 +59,7 @@ async fn a_grant_opens_one_path_owned_by_a_running_timer_and_says_until_when() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_window_closes_it() {
     let tenant = shared().await.tenant("window").await;
+    tenant.known().await;
     tenant
         .grants(&tenant.grant("metrics", &in_seconds(8)))
         .await;

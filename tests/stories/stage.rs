@@ -141,6 +141,21 @@ pub struct Tenant<'a> {
 }
 
 impl Tenant<'_> {
+    /// Waits until the operator knows namespace and vendor. Each comes to it by a watch of its own, so a grant may be seen,
+    /// and refused, before the vendor that it names: for stories that count what was told.
+    pub async fn known(&self) {
+        let name = self.name.as_str();
+        eventually("namespace and vendor are known", PATIENCE, || async {
+            let admin = self.stage.cluster.admin();
+            admin.get(&["posture", "current", "-n", name]).await?;
+            let vendor = admin.get(&["dproc", name]).await?;
+            anyhow::ensure!(condition(&vendor, "Approved").0 == "True", "{vendor}");
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     /// Applies a grant.
     pub async fn grants(&self, grant: &Value) {
         self.admin
