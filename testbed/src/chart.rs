@@ -120,11 +120,25 @@ impl Cluster {
                 .await
                 .context("the shadows of the guards are refused")?;
         }
+        self.wait_for_type_checks().await?;
         self.wait_for_guards().await?;
         if rendered.rest.iter().any(is_enrolment_guard) {
             self.wait_for_enrolment_guard().await?;
         }
         Ok(())
+    }
+
+    /// Tries to apply the chart once more as a dry run, which every guard sees as well. (Writing it would have the API
+    /// server compile each guard again while others are being tried, see [`Cluster::wait_for_type_checks`].)
+    ///
+    /// # Errors
+    /// When something of it is refused.
+    pub async fn try_chart_again(&self) -> anyhow::Result<()> {
+        let rendered = render(&folder(), &[]).await?;
+        let all: Vec<&Value> = rendered.kinds.iter().chain(&rendered.rest).collect();
+        self.apply_list_with(&all, &["--dry-run=server"])
+            .await
+            .context("the chart is refused when it is applied again")
     }
 
     /// Applies CustomResourceDefinitions and waits until they are served.
@@ -154,13 +168,47 @@ impl Cluster {
     }
 
     async fn apply_list(&self, objects: &[&Value]) -> anyhow::Result<()> {
+        self.apply_list_with(objects, &[]).await
+    }
+
+    async fn apply_list_with(&self, objects: &[&Value], more: &[&str]) -> anyhow::Result<()> {
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
-        let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        let mut arguments = vec!["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        arguments.extend_from_slice(more);
         self.admin()
             .kubectl_with(&arguments, &list.to_string())
             .await?
             .success()
             .map(drop)
+    }
+
+    /// Waits until the controllers have written their word into the status of every ValidatingAdmissionPolicy.
+    ///
+    /// An API server compiles a policy again at each write of it, and before Kubernetes 1.36 it may die when it evaluates
+    /// another at that instant («concurrent map read and map write», kubernetes/kubernetes#135757). Nobody tries
+    /// anything on a cluster of ours before that is over.
+    ///
+    /// # Errors
+    /// When it is not over within two minutes.
+    async fn wait_for_type_checks(&self) -> anyhow::Result<()> {
+        if !self.runs_controllers() {
+            return Ok(());
+        }
+        let arguments = ["get", "validatingadmissionpolicies", "--output", "json"];
+        eventually("the policies are checked", TYPE_CHECKS, || async {
+            let text = self.admin().kubectl(&arguments).await?.success()?.stdout;
+            let list: Value = serde_json::from_str(&text).context("not a list")?;
+            let policies = list["items"].as_array().context("a list without items")?;
+            let checked = |policy: &&Value| {
+                policy["status"]["observedGeneration"] == policy["metadata"]["generation"]
+            };
+            let done = policies.iter().filter(checked).count();
+            if done < policies.len() {
+                bail!("{done} of {} are", policies.len());
+            }
+            anyhow::Ok(())
+        })
+        .await
     }
 
     /// Waits until every ValidatingAdmissionPolicy that is stored now is in force. A policy of our own, made after them
@@ -246,6 +294,8 @@ impl Cluster {
     }
 }
 
+/// How long the controllers may need for the status of some hundred policies.
+const TYPE_CHECKS: Duration = Duration::from_secs(120);
 const SENTINEL: &str = "the guards are in force";
 
 fn is_enrolment_guard(object: &Value) -> bool {

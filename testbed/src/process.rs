@@ -6,7 +6,7 @@
 //! program ends, which in a test runner is at the end of a test.)
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -16,18 +16,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// Runs the program, tells its process id, and ends the whole group when the pipe at its standard input closes.
+/// Runs the program, tells its process id and at the end its exit status, and ends the whole group when the pipe at its
+/// standard input closes.
 const SUPERVISE: &str = r#"
-exec 3<&0 </dev/null
-"$@" 3<&- >&2 &
+exec 3<&0 4>&1 </dev/null
+"$@" 3<&- 4>&- >&2 &
 program=$!
 echo "$program"
 exec >&2
-( read -r nothing <&3; kill -KILL 0 ) &
+( read -r nothing <&3; kill -KILL 0 ) 4>&- &
 watch=$!
 exec 3<&- 2>/dev/null
 wait "$program"
 status=$?
+echo "$status" >&4
 kill -KILL "$watch"
 wait "$watch"
 exit "$status"
@@ -117,9 +119,16 @@ impl Process {
         let group = pid_of(shell.id())?;
         let mut first = String::new();
         if let Some(stdout) = shell.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut first)
+            let mut told = BufReader::new(stdout);
+            told.read_line(&mut first)
                 .with_context(|| format!("{name}: its shell says nothing"))?;
+            let (name, log) = (name.to_owned(), log.to_owned());
+            // Past the test runner, which shows what belongs to a test.
+            std::thread::spawn(move || {
+                if let Some(words) = crash(&name, &log, told) {
+                    let _ = writeln!(std::io::stderr(), "{words}");
+                }
+            });
         }
         let program = pid_of(
             first
@@ -360,6 +369,26 @@ impl Drop for Folder {
     }
 }
 
+/// Waits for the exit status; when a program in Go has crashed, the beginning of its last words. Whoever talks to it only
+/// sees that nobody answers, and its log ends with its folder.
+fn crash(name: &str, log: &Path, mut told: impl BufRead) -> Option<String> {
+    const STATUS: &str = "2";
+    const LINES: usize = 12;
+    let mut status = String::new();
+    told.read_line(&mut status).ok()?;
+    if status.trim() != STATUS {
+        return None;
+    }
+    let lines = BufReader::new(File::open(log).ok()?).lines();
+    let before = |line: &String| !line.starts_with("fatal error: ") && !line.starts_with("panic: ");
+    let words: Vec<String> = lines
+        .map_while(Result::ok)
+        .skip_while(before)
+        .take(LINES)
+        .collect();
+    (!words.is_empty()).then(|| format!("==> {name} has crashed:\n{}", words.join("\n")))
+}
+
 /// The last lines of a file; empty when it cannot be read.
 #[must_use]
 pub fn tail(file: &Path, lines: usize) -> String {
@@ -385,4 +414,28 @@ fn pid_of(number: u32) -> anyhow::Result<Pid> {
 
 fn lock(inner: &Mutex<Inner>) -> std::sync::MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn crash_of(log: &str, status: &str) -> Option<String> {
+        let folder = Folder::new("covenant-crash-").unwrap();
+        let file = folder.path().join("log");
+        fs::write(&file, log).unwrap();
+        crash("etcd", &file, status.as_bytes())
+    }
+
+    #[test]
+    fn a_crash_of_a_program_in_go_is_told_and_an_ending_is_not() {
+        let log = "started\nfatal error: all is lost\ngoroutine 1:\n";
+        let expected = "==> etcd has crashed:\nfatal error: all is lost\ngoroutine 1:";
+        assert_eq!(crash_of(log, "2\n").as_deref(), Some(expected));
+        assert_eq!(crash_of(log, "137\n"), None);
+        assert_eq!(crash_of(log, ""), None);
+        assert_eq!(crash_of("unknown flag: fatal error: none\n", "2\n"), None);
+        assert_eq!(crash("etcd", Path::new("/nowhere"), "2\n".as_bytes()), None);
+    }
 }

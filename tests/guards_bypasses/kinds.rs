@@ -207,5 +207,5 @@ async fn a_definition_is_changed_and_deleted_by_who_is_appointed() {
             .unwrap(),
     );
     // The chart is applied again, unchanged, by anybody who may.
-    stage.cluster.install_chart().await.unwrap();
+    stage.cluster.try_chart_again().await.unwrap();
 }

@@ -154,6 +154,10 @@ impl ControlPlane {
         self.options.nodes
     }
 
+    pub(super) fn runs_controllers(&self) -> bool {
+        lock(&self.controller_manager).is_some()
+    }
+
     /// What this cluster adds to the flags of every API server.
     fn api_server_flags(&self) -> Vec<String> {
         let mut more = if self.options.nodes {

@@ -193,6 +193,14 @@ impl Cluster {
         Ok(config)
     }
 
+    /// Whether the controllers of Kubernetes run here.
+    #[must_use]
+    pub fn runs_controllers(&self) -> bool {
+        self.control_plane
+            .as_ref()
+            .is_none_or(ControlPlane::runs_controllers)
+    }
+
     /// What the API server wrote down about every request.
     ///
     /// # Errors
