@@ -438,4 +438,24 @@ mod tests {
         assert_eq!(crash_of("unknown flag: fatal error: none\n", "2\n"), None);
         assert_eq!(crash("etcd", Path::new("/nowhere"), "2\n".as_bytes()), None);
     }
+
+    #[test]
+    fn the_supervisor_tells_who_runs_and_how_it_ended() {
+        let mut shell = Command::new("sh")
+            .args(["-c", SUPERVISE, "sh", "sh", "-c", "echo $$ >&2; exit 2"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let lifeline = shell.stdin.take();
+        let output = shell.wait_with_output().unwrap();
+        drop(lifeline);
+        let log = String::from_utf8(output.stderr).unwrap();
+        let program = log.lines().next().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(told, format!("{program}\n2\n"));
+        assert_eq!(output.status.code(), Some(2));
+    }
 }
