@@ -390,7 +390,7 @@ fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>
     changes
 }
 
-/// Guards read a new minimum as early as the floor stands.
+/// Guards read what is new as early as the floor stands.
 fn parameters_change(world: &World, namespace: &str, planned: &ParametersPlan) -> Option<Change> {
     let target = Target::new(
         Kind::GuardParameters,
@@ -402,19 +402,19 @@ fn parameters_change(world: &World, namespace: &str, planned: &ParametersPlan) -
         (_, Some(stored)) if stored.meta.deleting => return None,
         (None, Some(stored)) => {
             let uid = stored.meta.uid.clone();
-            let why = "no minimum runs here any more";
+            let why = "the namespace is not enrolled any more";
             (Urgency::Sweep, Action::Delete { uid }, why)
         }
         (Some(spec), None) => {
             let body = object(&target, json!({ "spec": spec }));
-            let why = "guards must know of a minimum";
+            let why = "guards must know what binds here";
             (Urgency::Floor, Action::Create { body }, why)
         }
         (Some(spec), Some(stored)) if stored.spec.as_ref() == Some(spec) => return None,
         (Some(spec), Some(stored)) => {
             let mut body = object(&target, json!({ "spec": spec }));
             body["metadata"]["uid"] = json!(stored.meta.uid);
-            let why = "the minimums changed, or one is over for something";
+            let why = "what binds here changed, or a minimum is over for something";
             (Urgency::Floor, Action::Apply { body }, why)
         }
     };

@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::encryption::BaselineEncryption;
 use super::retention::{RetentionSelection, RetentionStart};
 use super::wire::{NetworkPort, PeriodText, Selector};
 
@@ -21,7 +22,7 @@ use super::wire::{NetworkPort, PeriodText, Selector};
     category = "covenant",
     status = "TenantBaselineStatus",
     derive = "PartialEq",
-    doc = "The floor under every enrolled namespace that names it with the label privacy.cloudnexus.io/baseline (or `default`): network, and the bounds of grants.",
+    doc = "The floor under every enrolled namespace that names it with the label privacy.cloudnexus.io/baseline (or `default`): network, encryption, the bounds of grants, minimums.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -55,6 +56,9 @@ pub struct TenantBaselineSpec {
     pub policy_ref: Option<PolicyReference>,
     /// Traffic that every namespace on this baseline may have without a grant.
     pub network: BaselineNetwork,
+    /// Encryption of what tenants keep and send. Without it nothing of it is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<BaselineEncryption>,
     /// Bounds of grants.
     pub grants: BaselineGrants,
     /// Bounds of disposal, and minimums that no tenant's policy shortens.

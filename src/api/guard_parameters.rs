@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::encryption::{EmptyDirRule, MinimumTls};
 use super::retention::RetentionStart;
 use super::wire::{WhenText, label_map};
 
@@ -22,9 +23,10 @@ use super::wire::{WhenText, label_map};
     category = "covenant",
     namespaced,
     derive = "PartialEq",
-    doc = "What guards read of this namespace: the boundaries of retention. One a namespace, named `current`, written by the operator only. A boundary only ever advances: while the operator is dead, more is kept, never less.",
+    doc = "What guards read of this namespace: the boundaries of retention, the storage classes that claims may name, what scratch space and gateways must be like. One a namespace, named `current`, written by the operator only. A boundary only ever advances: while the operator is dead, more is kept, never less.",
     validation = Rule::new("self.metadata.name == 'current'").message("a namespace has one, named current"),
     printcolumn(name = "Rules", type_ = "string", json_path = ".spec.retention[*].rule"),
+    printcolumn(name = "Classes", type_ = "string", json_path = ".spec.storageClasses[*].name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -33,6 +35,33 @@ pub struct GuardParametersSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub retention: Vec<RetentionRule>,
+    /// The only storage classes that claims may name. Absent: claims are not judged. Empty: none is let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub storage_classes: Option<Vec<AllowedClass>>,
+    /// What becomes of scratch space on the node's disk. Absent: it is not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDirRule>,
+    /// What gateways and ingresses must negotiate at least. Absent: they are not judged.
+    #[serde(
+        default,
+        rename = "minimumTLS",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub minimum_tls: Option<MinimumTls>,
+}
+
+/// A storage class that claims may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedClass {
+    /// Name of the StorageClass.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The last instant at which a claim that names it may be made. It is compared with the claim's own creation, so that it
+    /// binds with the operator dead. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<WhenText>,
 }
 
 /// Objects that nobody deletes yet.

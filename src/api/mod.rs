@@ -11,6 +11,7 @@
 )]
 
 mod baseline;
+mod encryption;
 mod grant;
 mod guard_parameters;
 pub mod guards;
@@ -28,13 +29,18 @@ pub use baseline::{
     BaselineRetention, Dns, DnsPeer, PolicyReference, ReachableNetwork, SameTenant, TenantBaseline,
     TenantBaselineSpec, TenantBaselineStatus,
 };
+pub use encryption::{
+    AtRest, Attestation, BaselineEncryption, DriverRule, EmptyDirRule, EncryptionInForce,
+    EncryptionItem, EncryptionScope, EncryptionState, InTransit, MinimumTls, SecretsRule,
+    StorageClassProof, StorageClassRule,
+};
 pub use grant::{
     AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction,
     GrantSource, NamespaceRecipient, ObjectIdentity, PathStatus, ProcessorRecipient, Recipient,
     RefusalStatus, Revocation, SharingAcceptance, SharingAcceptanceSpec, SharingAcceptanceStatus,
     TimerIdentity, Window,
 };
-pub use guard_parameters::{GuardParameters, GuardParametersSpec, RetentionRule};
+pub use guard_parameters::{AllowedClass, GuardParameters, GuardParametersSpec, RetentionRule};
 pub use hold::{
     Ending, HeldCount, HeldKind, HoldDecision, HoldDecisionType, HoldEffect, HoldGround, HoldScope,
     Loss, ProcessingHold, ProcessingHoldSpec, ProcessingHoldStatus, SuspendedCount,

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::PolicyReference;
+use super::encryption::EncryptionInForce;
 use super::grant::Direction;
 use super::hold::HoldEffect;
 use super::wire::WhenText;
@@ -31,6 +32,7 @@ use super::wire::WhenText;
     printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.tenant"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
     printcolumn(name = "Open", type_ = "integer", json_path = ".spec.openPathCount"),
+    printcolumn(name = "Encrypted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Encrypted\")].status"),
     printcolumn(name = "Holds", type_ = "string", json_path = ".spec.holds[*].name"),
     printcolumn(name = "Next-Change", type_ = "string", json_path = ".spec.nextChangeAt"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -55,6 +57,9 @@ pub struct DataHandlingPostureSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub holds: Vec<HoldInForce>,
+    /// What is encrypted here, as far as it was seen. Absent where the baseline cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionInForce>,
     /// The head of the ledger that covers every entry about this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerHeadKept>,
@@ -159,7 +164,8 @@ pub struct DataHandlingPostureStatus {
     /// Generation of the spec that this status is about.
     #[serde(default)]
     pub observed_generation: Option<i64>,
-    /// `Ready`: compiled. `Enforced`: every policy was read back, and nothing that was found reaches further.
+    /// `Ready`: compiled. `Enforced`: every policy was read back, and nothing that was found reaches further. `Encrypted`: True
+    /// when every item is `Verified`, `Proven` or `Attested`, False when one is not encrypted, else Unknown.
     #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

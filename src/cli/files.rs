@@ -487,6 +487,8 @@ fn strict(kind: Kind, value: &Value) -> Vec<String> {
         Kind::Volume => fits::<k8s_openapi::api::core::v1::PersistentVolume>(value),
         Kind::Guard => fits::<ValidatingAdmissionPolicy>(value),
         Kind::GuardBinding => fits::<ValidatingAdmissionPolicyBinding>(value),
+        Kind::Class => fits::<k8s_openapi::api::storage::v1::StorageClass>(value),
+        Kind::Claim => fits::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(value),
         Kind::ServerLease => fits::<k8s_openapi::api::coordination::v1::Lease>(value),
     };
     problems.extend(typed);

@@ -6,6 +6,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::address::Cidr;
+use super::encryption::{self, EncryptionTerms};
 use super::error::{FieldError, read};
 use super::grant::{Validity, keep, split};
 use super::identity::Meta;
@@ -50,6 +51,8 @@ pub struct BaselineTerms {
     pub maximum_duration: PeriodText,
     /// Bounds of disposal.
     pub disposal: DisposalBounds,
+    /// What is asked of encryption.
+    pub encryption: EncryptionTerms,
 }
 
 /// Bounds of disposal.
@@ -199,6 +202,7 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
         time::after(jiff::Timestamp::UNIX_EPOCH, &spec.grants.maximum_duration),
     );
     let disposal = bounds(&mut errors, spec.retention.as_ref());
+    let encryption = encryption::terms(&mut errors, spec.encryption);
     if errors.is_empty() {
         Ok(BaselineTerms {
             policy_ref: spec.policy_ref,
@@ -209,6 +213,7 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
             protected,
             maximum_duration: spec.grants.maximum_duration,
             disposal,
+            encryption,
         })
     } else {
         Err(errors)

@@ -46,13 +46,17 @@ pub enum Kind {
     Guard,
     /// admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding; only this release's.
     GuardBinding,
+    /// storage.k8s.io/v1 StorageClass.
+    Class,
+    /// core/v1 PersistentVolumeClaim.
+    Claim,
     /// coordination.k8s.io/v1 Lease; only those by which API servers say that they are there.
     ServerLease,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Namespace,
         Self::Baseline,
         Self::Processor,
@@ -71,6 +75,8 @@ impl Kind {
         Self::Volume,
         Self::Guard,
         Self::GuardBinding,
+        Self::Class,
+        Self::Claim,
         Self::ServerLease,
     ];
 
@@ -114,6 +120,8 @@ impl Kind {
                 "ValidatingAdmissionPolicyBinding",
                 "validatingadmissionpolicybindings",
             ),
+            Self::Class => ("storage.k8s.io", "v1", "StorageClass", "storageclasses"),
+            Self::Claim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::ServerLease => ("coordination.k8s.io", "v1", "Lease", "leases"),
         }
     }
@@ -160,6 +168,7 @@ impl Kind {
                 | Self::Volume
                 | Self::Guard
                 | Self::GuardBinding
+                | Self::Class
         )
     }
 

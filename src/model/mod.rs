@@ -8,6 +8,7 @@
 mod address;
 mod baseline;
 mod dirty;
+pub mod encryption;
 mod error;
 mod grant;
 pub mod guard;
@@ -28,6 +29,10 @@ mod world;
 pub use address::{Cidr, reserved_range};
 pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DisposalBounds, DnsTerms, Minimums};
 pub use dirty::Dirty;
+pub use encryption::{
+    AtRestTerms, AttestationTerms, ClassGround, ClassRule, EncryptionTerms, ObservedClaim,
+    ObservedClass, OwnDriver, SecretsTerms,
+};
 pub use error::FieldError;
 pub use grant::{
     Acceptance, AcceptanceTerms, Grant, GrantTerms, PortTerms, RecipientTerms, Validity,

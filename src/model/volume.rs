@@ -16,6 +16,8 @@ pub struct ObservedVolume {
     pub claim: ObjectKey,
     /// `spec.persistentVolumeReclaimPolicy`: `Delete`, `Retain` or `Recycle`.
     pub reclaim_policy: String,
+    /// The CSI driver that serves it; none where none does.
+    pub driver: Option<String>,
     /// Whether it carries the label of a held volume.
     pub held: bool,
     /// What the policy was before it was held.
@@ -39,6 +41,7 @@ impl ObservedVolume {
             claim,
             reclaim_policy: text("/spec/persistentVolumeReclaimPolicy")
                 .unwrap_or_else(|| "Retain".to_owned()),
+            driver: text("/spec/csi/driver"),
             held: of(&object.metadata.labels, LABEL_HELD).as_deref() == Some("true"),
             former_policy: of(&object.metadata.annotations, ANNOTATION_RECLAIM_POLICY),
         })

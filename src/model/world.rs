@@ -7,6 +7,7 @@ mod recorded;
 mod restraints;
 mod retained;
 mod runs;
+mod stored;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use super::baseline::Baseline;
 use super::dirty::Dirty;
+use super::encryption::{ObservedClaim, ObservedClass, has_scratch};
 use super::grant::{Acceptance, Grant, RecipientTerms};
 use super::hold::Hold;
 use super::identity::{Kind, ObjectKey, Target, Unit};
@@ -35,6 +37,7 @@ use recorded::Recorded;
 use restraints::Restraints;
 use retained::Retained;
 use runs::Runs;
+use stored::Stored;
 
 type ByNamespace<T> = BTreeMap<String, BTreeMap<String, T>>;
 type Index<K, V> = BTreeMap<K, BTreeSet<V>>;
@@ -83,6 +86,7 @@ pub struct World {
     retained: Retained,
     runs: Runs,
     recorded: Recorded,
+    stored: Stored,
 }
 
 impl World {
@@ -115,7 +119,13 @@ impl World {
             Kind::Posture => self.set_posture(&key, Some(ObservedPosture::read(object))),
             Kind::NetworkPolicy => self.set_policy(&key, Some(ObservedPolicy::read(object))),
             Kind::Job => self.set_timer(&key, ObservedTimer::read(object)),
-            Kind::Pod => self.set_pod(&key, ObservedPod::read(&object)),
+            Kind::Pod => {
+                let mut dirty = self.set_pod(&key, ObservedPod::read(&object));
+                dirty
+                    .0
+                    .extend(self.set_scratch(&key, has_scratch(&object)).0);
+                dirty
+            }
             Kind::EndpointSlice | Kind::Service => {
                 let (addresses, servers) = if is_api_server(&object) {
                     (addresses(kind, &object.data), sockets(kind, &object.data))
@@ -128,6 +138,8 @@ impl World {
             }
             Kind::Volume => self.set_volume(&key.name, ObservedVolume::read(&object)),
             Kind::Guard | Kind::GuardBinding => self.set_guard(kind, &key, Some(&object)),
+            Kind::Class => self.set_class(&key.name, Some(ObservedClass::read(&object))),
+            Kind::Claim => self.set_claim(&key, Some(ObservedClaim::read(&object))),
             Kind::ServerLease => self.set_lease(key, ServerLease::read(&object)),
         }
     }
@@ -148,7 +160,11 @@ impl World {
             Kind::Posture => self.set_posture(key, None),
             Kind::NetworkPolicy => self.set_policy(key, None),
             Kind::Job => self.set_timer(key, None),
-            Kind::Pod => self.set_pod(key, None),
+            Kind::Pod => {
+                let mut dirty = self.set_pod(key, None);
+                dirty.0.extend(self.set_scratch(key, false).0);
+                dirty
+            }
             Kind::EndpointSlice | Kind::Service => {
                 let mut dirty = self.set_addresses(kind, key.clone(), BTreeSet::new());
                 dirty
@@ -158,6 +174,8 @@ impl World {
             }
             Kind::Volume => self.set_volume(&key.name, None),
             Kind::Guard | Kind::GuardBinding => self.set_guard(kind, key, None),
+            Kind::Class => self.set_class(&key.name, None),
+            Kind::Claim => self.set_claim(key, None),
             Kind::ServerLease => self.set_lease(key.clone(), None),
         }
     }
@@ -187,7 +205,14 @@ impl World {
             Kind::Posture => namespaced(&self.postures),
             Kind::NetworkPolicy => namespaced(&self.policies),
             Kind::Job => namespaced(&self.timers),
-            Kind::Pod => namespaced(&self.pods),
+            Kind::Pod => {
+                let mut keys = namespaced(&self.pods);
+                keys.extend(self.stored_keys(kind));
+                keys.sort();
+                keys.dedup();
+                keys
+            }
+            Kind::Class | Kind::Claim => self.stored_keys(kind),
             Kind::EndpointSlice | Kind::Service => self
                 .addresses
                 .keys()
@@ -230,6 +255,8 @@ impl World {
         let with_holds = self.restraints.holds.keys();
         // And volumes may still have to be given back where hold and namespace are gone.
         let with_volumes = self.restraints.volumes_by_namespace.keys();
+        let enrolled = self.namespaces.iter();
+        let enrolled = enrolled.filter(|(_, namespace)| namespace.tenant.is_some());
         let namespaces = self
             .namespaces
             .keys()
@@ -242,6 +269,7 @@ impl World {
             .chain(self.prohibitions.keys().cloned().map(Unit::Prohibition))
             .chain(self.baselines.keys().cloned().map(Unit::Baseline))
             .chain(self.retained_namespaces().cloned().map(Unit::Retention))
+            .chain(enrolled.map(|(name, _)| Unit::Retention(name.clone())))
             .collect()
     }
 
@@ -324,7 +352,10 @@ impl World {
         }
         if moved {
             self.refresh_rules(name);
-            self.mark_retention(&mut dirty, name);
+            // What guards read is written for every namespace that is enrolled.
+            if old_tenant.is_some() || new_tenant.is_some() {
+                dirty.retention(name);
+            }
             self.mark_neighbours(&mut dirty, name);
             if self.breached.contains(name) {
                 self.mark_siblings(&mut dirty, old_tenant.as_deref());
@@ -340,6 +371,7 @@ impl World {
             dirty.unit(Unit::Baseline(name.to_owned()));
             for namespace in self.namespaces_by_baseline.get(name).into_iter().flatten() {
                 dirty.namespace(namespace);
+                dirty.retention(namespace);
                 self.mark_neighbours(&mut dirty, namespace);
             }
             let namespaces = self.namespaces_by_baseline.get(name);

@@ -7,11 +7,13 @@
 //! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
 
 mod decision;
+mod encryption;
 mod hold;
 mod inquiry;
 mod losses;
 mod name;
 mod network;
+mod parameters;
 mod path;
 mod posture;
 mod proof;
@@ -36,6 +38,7 @@ use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus, GuardParame
 use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
+pub use encryption::ClassProblem;
 pub use inquiry::{Candidate, Inquiry, RuleRef, Run};
 pub use path::{PathEnd, PathState};
 pub use proof::deviations;
@@ -249,6 +252,8 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     // Each hold of a namespace asks for the same survey.
     inquiries.dedup();
     let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
+    let (posture, changes_at) = posture.unzip();
+    next.note(changes_at.flatten(), now);
     let namespace = NamespacePlan {
         extent: Extent::Whole,
         standing,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use super::decision::Earliest;
+use super::encryption::encryption;
 use super::path::{PathEnd, PathState};
 use super::standing::{Floor, Standing};
 use super::{GrantPlan, PosturePlan, status};
@@ -25,7 +26,8 @@ const LISTED_HOLDS: usize = 64;
 /// As above, for findings.
 const LISTED_FINDINGS: usize = 200;
 
-/// The posture that a namespace must have; none where it is not enrolled, or nothing can be written any more.
+/// The posture that a namespace must have, and when what it says of encryption changes by time alone; none where it is not
+/// enrolled, or nothing can be written any more.
 pub(super) fn posture(
     world: &World,
     name: &str,
@@ -34,7 +36,7 @@ pub(super) fn posture(
     received: &[(&Grant, Vec<(PathEnd, PathState)>)],
     policies: &BTreeMap<String, NetworkPolicy>,
     now: Timestamp,
-) -> Option<PosturePlan> {
+) -> Option<(PosturePlan, Option<Timestamp>)> {
     let (tenant, baseline, floor, stage) = match standing {
         Standing::Observing {
             tenant,
@@ -48,7 +50,9 @@ pub(super) fn posture(
         } => (tenant, baseline, floor, "Enforce"),
         Standing::NotEnrolled | Standing::Exempt | Standing::Terminating { .. } => return None,
     };
+    let encrypted = encryption(world, name, standing, now);
     let (mut open_paths, next) = open_paths(world, name, grants, received, now);
+    let next = next.into_iter().chain(encrypted.next).min();
     let mut findings = findings(world, name, standing);
     let spec = DataHandlingPostureSpec {
         tenant: tenant.clone(),
@@ -64,6 +68,7 @@ pub(super) fn posture(
         finding_count: count(findings.len()),
         next_change_at: next.map(time::text),
         holds: holds(world, name),
+        encryption: encrypted.in_force,
         ledger: ledger(world, name),
         open_paths: {
             open_paths.truncate(LISTED_PATHS);
@@ -74,8 +79,21 @@ pub(super) fn posture(
             findings
         },
     };
-    let status = posture_status(world, name, standing, floor, &spec, policies, now);
-    Some(PosturePlan { spec, status })
+    let enforced = match standing {
+        Standing::InForce { .. } => enforced(world, name, &spec, policies),
+        _ => (
+            "False",
+            "Observing",
+            "the namespace only observes: nothing is refused or cut yet".to_owned(),
+        ),
+    };
+    let found = Found {
+        ready: ready(floor, baseline),
+        enforced,
+        encrypted: encrypted.condition,
+    };
+    let status = posture_status(world, name, &found, now);
+    Some((PosturePlan { spec, status }, encrypted.next))
 }
 
 /// The newest head that is known to cover this namespace's entries. An older process's stays until there are new ones; where
@@ -282,29 +300,18 @@ fn reach_in_words(policy: &ObservedPolicy) -> String {
     format!("allows traffic {}{tail}", words.join(", "))
 }
 
-fn posture_status(
-    world: &World,
-    name: &str,
-    standing: &Standing,
-    floor: &Floor,
-    spec: &DataHandlingPostureSpec,
-    policies: &BTreeMap<String, NetworkPolicy>,
-    now: Timestamp,
-) -> DataHandlingPostureStatus {
-    let observed = world.posture(&ObjectKey::new(name, POSTURE_NAME));
-    let generation = observed.map_or(0, |posture| posture.meta.generation);
-    let previous = observed
-        .map(|posture| posture.status.conditions.as_slice())
-        .unwrap_or_default();
-    let enforced = match standing {
-        Standing::InForce { .. } => enforced(world, name, spec, policies),
-        _ => (
-            "False",
-            "Observing",
-            "the namespace only observes: nothing is refused or cut yet".to_owned(),
-        ),
-    };
-    let ready = match floor {
+/// A condition's status, reason and message.
+type Told = (&'static str, &'static str, String);
+
+/// What the conditions say.
+struct Found {
+    ready: Told,
+    enforced: Told,
+    encrypted: Told,
+}
+
+fn ready(floor: &Floor, baseline: &str) -> Told {
+    match floor {
         Floor::Readable(_) => (
             "True",
             "Compiled",
@@ -313,25 +320,34 @@ fn posture_status(
         Floor::Missing => (
             "False",
             "BaselineMissing",
-            format!(
-                "there is no TenantBaseline {}; everything is denied",
-                spec.baseline.name
-            ),
+            format!("there is no TenantBaseline {baseline}; everything is denied"),
         ),
         Floor::Invalid => (
             "False",
             "BaselineInvalid",
-            format!(
-                "TenantBaseline {} cannot be read; everything is denied",
-                spec.baseline.name
-            ),
+            format!("TenantBaseline {baseline} cannot be read; everything is denied"),
         ),
-    };
-    let stalled = ready.0 == "False";
+    }
+}
+
+fn posture_status(
+    world: &World,
+    name: &str,
+    found: &Found,
+    now: Timestamp,
+) -> DataHandlingPostureStatus {
+    let observed = world.posture(&ObjectKey::new(name, POSTURE_NAME));
+    let generation = observed.map_or(0, |posture| posture.meta.generation);
+    let previous = observed
+        .map(|posture| posture.status.conditions.as_slice())
+        .unwrap_or_default();
     let mut conditions = status::Conditions::new(previous, generation, now);
-    conditions.set("Ready", ready.0, ready.1, &ready.2);
-    conditions.set("Enforced", enforced.0, enforced.1, &enforced.2);
-    conditions.set_if("Stalled", stalled, ready.1, &ready.2);
+    let mut set = |kind: &str, told: &Told| conditions.set(kind, told.0, told.1, &told.2);
+    set("Ready", &found.ready);
+    set("Enforced", &found.enforced);
+    set("Encrypted", &found.encrypted);
+    let stalled = found.ready.0 == "False";
+    conditions.set_if("Stalled", stalled, found.ready.1, &found.ready.2);
     DataHandlingPostureStatus {
         observed_generation: Some(generation),
         conditions: conditions.done(),

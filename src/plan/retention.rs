@@ -12,9 +12,10 @@ mod status;
 
 use jiff::Timestamp;
 
+use super::Plan;
 use super::decision::Earliest;
 use super::inquiry::Inquiry;
-use super::{ParametersPlan, Plan};
+use super::parameters::parameters;
 use crate::model::{ObjectKey, Shelf, Unit, World};
 use boundary::Boundaries;
 use ground::Ground;
@@ -42,11 +43,11 @@ pub(super) fn plan_retention(world: &World, name: &str, now: Timestamp) -> Plan 
         let asks = ground.shelf.and_then(|shelf| shelf.asks_after(now));
         next.note(asks, now);
     }
-    let Boundaries { planned, .. } = ground.boundaries;
+    let Boundaries { rules, .. } = ground.boundaries;
     Plan {
         unit: Unit::Retention(name.to_owned()),
         namespace: None,
-        parameters: planned.map(|spec| ParametersPlan { spec }),
+        parameters: parameters(world, &ground.standing, rules),
         statuses,
         inquiries,
         next: next.instant(),

@@ -86,6 +86,8 @@ impl World {
             | Kind::Volume
             | Kind::Guard
             | Kind::GuardBinding
+            | Kind::Class
+            | Kind::Claim
             | Kind::ServerLease => Dirty::default(),
         }
     }

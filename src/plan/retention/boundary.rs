@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{GuardParametersSpec, PeriodText, RetentionRule, RetentionStart, WhenText};
+use crate::api::{PeriodText, RetentionRule, RetentionStart, WhenText};
 use crate::model::{
     Completion, Held, KindState, Minimum, ResourceKind, RetainedSince, Rule, Selection, Shelf,
     Source, World, time,
@@ -22,8 +22,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// What guards must read.
 #[derive(Default)]
 pub(super) struct Boundaries {
-    /// The spec of GuardParameters; none where there must be none. Nothing where they are to be left alone.
-    pub planned: Option<Option<GuardParametersSpec>>,
+    /// The minimums.
+    pub rules: Vec<RetentionRule>,
     /// Stored rules that stay because what they were made of cannot be read; or the one that keeps everything.
     pub staying: Vec<RetentionRule>,
     /// Whether there are more minimums than guards read.
@@ -40,15 +40,9 @@ pub(super) fn boundaries(
     now: Timestamp,
 ) -> Boundaries {
     let baseline = match standing {
-        // While a namespace observes, no guard is bound to it; what guards will read stands ready for the moment at which it
-        // does not any more, which may come with the operator dead.
         Standing::InForce { baseline, .. } | Standing::Observing { baseline, .. } => baseline,
-        Standing::Terminating { .. } => return Boundaries::default(),
-        Standing::NotEnrolled | Standing::Exempt => {
-            return Boundaries {
-                planned: Some(None),
-                ..Boundaries::default()
-            };
+        Standing::Terminating { .. } | Standing::NotEnrolled | Standing::Exempt => {
+            return Boundaries::default();
         }
     };
     let stored = stored(world, namespace);
@@ -89,9 +83,8 @@ pub(super) fn boundaries(
         rules = vec![everything()];
         staying.clone_from(&rules);
     }
-    let spec = (!rules.is_empty()).then_some(GuardParametersSpec { retention: rules });
     Boundaries {
-        planned: Some(spec),
+        rules,
         staying,
         too_many,
         next: next.instant(),

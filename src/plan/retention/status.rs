@@ -381,11 +381,7 @@ impl Making<'_> {
         let ground = self.ground;
         let label = Source::Policy(self.policy.meta.key.name.clone()).label();
         let own = |rule: &&RetentionRule| rule.rule == label;
-        let planned = ground.boundaries.planned.iter().flatten();
-        let planned: Vec<_> = planned
-            .flat_map(|spec| &spec.retention)
-            .filter(own)
-            .collect();
+        let planned: Vec<_> = ground.boundaries.rules.iter().filter(own).collect();
         let known = stored(ground.world, ground.namespace).iter().filter(own);
         let known: Vec<_> = known.collect();
         // A boundary that is about to advance is enforced meanwhile, only stricter.
