@@ -58,8 +58,8 @@ pub struct AllowedClass {
     /// Name of the StorageClass.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The last instant at which a claim that names it may be made. It is compared with the claim's own creation, so that it
-    /// binds with the operator dead. Absent: there is none.
+    /// From this instant on no claim that names it is let in. It is compared with the claim's own creation, so that it binds with
+    /// the operator dead. Absent: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<WhenText>,
 }

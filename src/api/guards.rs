@@ -3,10 +3,14 @@
 //! May not: interpret them. A test fails when a file of that folder is not listed here.
 
 /// File name and text of every guard file, in the order in which they are printed.
-pub const FILES: [(&str, &str); 10] = [
+pub const FILES: [(&str, &str); 11] = [
     (
         "appointments.yaml",
         include_str!("../../charts/covenant/guards/appointments.yaml"),
+    ),
+    (
+        "encryption.yaml",
+        include_str!("../../charts/covenant/guards/encryption.yaml"),
     ),
     (
         "enrolment.yaml",

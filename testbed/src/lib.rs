@@ -49,6 +49,7 @@ pub mod kubectl;
 pub mod names;
 pub mod node;
 pub mod operator;
+pub mod parameters;
 pub mod process;
 pub mod proxy;
 pub mod raw;

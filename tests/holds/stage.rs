@@ -73,6 +73,7 @@ impl Stage {
     }
 
     pub async fn labelled(&self, name: &str, labels: Value) {
+        let known = labels.clone();
         let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
         let platform = self.platform.caller().unwrap();
         passes(
@@ -88,6 +89,15 @@ impl Stage {
         })
         .await
         .unwrap();
+        self.told(name, &known).await;
+    }
+
+    /// Where the namespace is enrolled, what guards read of it asks for nothing, so that only holds refuse.
+    async fn told(&self, name: &str, labels: &Value) {
+        if labels["privacy.cloudnexus.io/tenant"].is_string() {
+            let asked = self.cluster.ask_nothing_of(name, &self.operator);
+            asked.await.unwrap();
+        }
     }
 
     /// One object of each of these kinds.

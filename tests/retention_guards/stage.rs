@@ -124,6 +124,7 @@ impl Stage {
     }
 
     pub async fn labelled(&self, name: &str, labels: Value) {
+        let enrolled = labels["privacy.cloudnexus.io/tenant"].is_string();
         let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
         let platform = self.platform.caller().unwrap();
         passes(
@@ -140,6 +141,10 @@ impl Stage {
         })
         .await
         .unwrap();
+        if enrolled {
+            let asked = self.cluster.ask_nothing_of(name, &self.operator);
+            asked.await.unwrap();
+        }
         let mut sentinel = CONFIG_MAP.object(name, SENTINEL);
         sentinel["metadata"]["labels"] = Value::Null;
         passes(&admin, CONFIG_MAP.create(name, sentinel)).await;
