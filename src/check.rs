@@ -3,6 +3,7 @@
 //! It judges a plan by the World alone, in its own words, so that a mistake in the planner has to be made twice. May not:
 //! decide what should stand, or borrow the planner's reasoning; of a decision it reads the refusals and the end.
 
+mod encryption;
 mod path;
 mod retention;
 
@@ -65,6 +66,8 @@ pub enum Rule {
     BoundaryOnlyAdvances,
     /// Guards are told of every minimum.
     MinimumNeedsRule,
+    /// Guards are told of no class that nothing shows to be encrypted, and of nothing less than the baseline asks for.
+    ClassNeedsGround,
 }
 
 /// An invariant that a plan breaks.
@@ -125,6 +128,7 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
     }
     if let (Unit::Retention(name), Some(parameters)) = (&plan.unit, &plan.parameters) {
         retention::parameters(&mut findings, world, name, parameters, now);
+        encryption::parameters(&mut findings, world, name, parameters);
     }
     for inquiry in &plan.inquiries {
         if let Inquiry::Dispose(run) = inquiry {
