@@ -71,6 +71,12 @@ pub enum Action {
         /// The whole object; `metadata.uid` is set.
         body: Value,
     },
+    /// Replace the whole spec of the object with this uid and no other; what is stored and not wanted is `null`. An apply would
+    /// leave it standing: the create owns it.
+    Replace {
+        /// The whole object; `metadata.uid` is set.
+        body: Value,
+    },
     /// Replace the whole status of the object with this uid and no other; what is absent is `null`.
     ReplaceStatus {
         /// The object with its status; `metadata.uid` is set.
@@ -100,6 +106,7 @@ impl Action {
         match self {
             Self::Create { .. } => "create",
             Self::Apply { .. } => "apply",
+            Self::Replace { .. } => "replace",
             Self::ReplaceStatus { .. } => "status",
             Self::Merge { .. } => "merge",
             Self::StripFinalizers { .. } => "strip",
@@ -367,9 +374,10 @@ fn posture_changes(world: &World, namespace: &str, desired: Option<&PosturePlan>
     let mut changes = Vec::new();
     if observed.spec.as_ref() != Some(spec) {
         body["metadata"]["uid"] = json!(observed.meta.uid);
+        body["spec"] = replacing(&json!(observed.spec), &body["spec"]);
         changes.push(Change {
             urgency: Urgency::Report,
-            action: Action::Apply { body },
+            action: Action::Replace { body },
             target: target.clone(),
             manager: MANAGER_POSTURE,
             why: "what is in force changed".to_owned(),
@@ -414,8 +422,9 @@ fn parameters_change(world: &World, namespace: &str, planned: &ParametersPlan) -
         (Some(spec), Some(stored)) => {
             let mut body = object(&target, json!({ "spec": spec }));
             body["metadata"]["uid"] = json!(stored.meta.uid);
+            body["spec"] = replacing(&json!(stored.spec), &body["spec"]);
             let why = "what binds here changed, or a minimum is over for something";
-            (Urgency::Floor, Action::Apply { body }, why)
+            (Urgency::Floor, Action::Replace { body }, why)
         }
     };
     Some(Change {
@@ -608,6 +617,20 @@ fn with_type(target: &Target, mut body: Value) -> Value {
     body["apiVersion"] = json!(target.kind.api_version());
     body["kind"] = json!(target.kind.as_str());
     body
+}
+
+/// What is wanted, with `null` for what is stored and not wanted, so that a merge leaves nothing else standing.
+fn replacing(stored: &Value, wanted: &Value) -> Value {
+    let (Value::Object(stored), Value::Object(wanted)) = (stored, wanted) else {
+        return wanted.clone();
+    };
+    let gone = stored.keys().filter(|key| !wanted.contains_key(*key));
+    let gone = gone.map(|key| (key.clone(), Value::Null));
+    let stays = wanted.iter().map(|(key, value)| {
+        let before = stored.get(key).unwrap_or(&Value::Null);
+        (key.clone(), replacing(before, value))
+    });
+    gone.chain(stays).collect()
 }
 
 fn object(target: &Target, mut rest: Value) -> Value {

@@ -113,7 +113,7 @@ pub fn drafts(world: &World, change: &Change) -> Vec<Draft> {
         (Kind::RetentionPolicy, Action::ReplaceStatus { body }) => {
             retention::transitions(world, change, body)
         }
-        (Kind::GuardParameters, Action::Create { body } | Action::Apply { body }) => {
+        (Kind::GuardParameters, Action::Create { body } | Action::Replace { body }) => {
             retention::boundaries(world, change, body)
                 .into_iter()
                 .collect()

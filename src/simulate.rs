@@ -130,6 +130,12 @@ pub fn write(world: &mut World, change: &Change, now: Timestamp, number: usize) 
             carry_over(world, target, &mut body);
             store(world, target, body, change.manager);
         }
+        Action::Replace { body } => {
+            let mut body = body.clone();
+            take_out_nulls(&mut body);
+            carry_over(world, target, &mut body);
+            store(world, target, body, change.manager);
+        }
         Action::ReplaceStatus { body } => {
             world.take_status(target, body.get("status").cloned().unwrap_or_default());
         }
@@ -154,6 +160,14 @@ fn store(world: &mut World, target: &Target, body: Value, manager: &str) {
     };
     object.metadata.managed_fields = Some(vec![managed]);
     world.apply(target.kind, object);
+}
+
+/// What is `null` in a merge goes.
+fn take_out_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(take_out_nulls);
+    }
 }
 
 /// What an apply leaves as it was: the creation, and the status.

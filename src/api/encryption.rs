@@ -25,12 +25,14 @@ pub struct BaselineEncryption {
 /// Encryption at rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("self.storageClasses.all(one, self.storageClasses.exists_one(other, other.name == one.name))")
+    .message("a class is listed once"))]
 #[x_kube(validation = Rule::new("has(self.secrets) && self.secrets == 'Attested' ? has(self.secretsAttestation) : !has(self.secretsAttestation)")
     .message("secretsAttestation belongs to `secrets: Attested`, and it needs one"))]
 pub struct AtRest {
     /// The only storage classes that claims of tenants may name. With an empty list no claim is let in.
+    // Atomic: of a list that is merged by names, a server-side apply of `[]` takes away the list, and with it `encryption`.
     #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub storage_classes: Vec<StorageClassRule>,
     /// Drivers that the table of this release does not have: what a class of theirs must say to be encrypted. A row of the
     /// table cannot be replaced.

@@ -91,7 +91,7 @@ async fn request(client: &Client, change: &Change) -> Result<Written, kube::Erro
                 .await
                 .map(stored)
         }
-        Action::Merge { body } => {
+        Action::Replace { body } | Action::Merge { body } => {
             let params = PatchParams {
                 field_manager: Some(change.manager.to_owned()),
                 ..PatchParams::default()

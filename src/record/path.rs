@@ -26,7 +26,10 @@ pub(super) fn draft(world: &World, change: &Change) -> Option<Draft> {
             let policy = world.policy(&change.target.key)?;
             (policy.labels.clone(), policy.annotations.clone())
         }
-        Action::ReplaceStatus { .. } | Action::Merge { .. } | Action::StripFinalizers { .. } => {
+        Action::Replace { .. }
+        | Action::ReplaceStatus { .. }
+        | Action::Merge { .. }
+        | Action::StripFinalizers { .. } => {
             return None;
         }
     };

@@ -379,9 +379,13 @@ fn net(changes: &[Change]) -> (BTreeMap<String, Vec<ObjectChange>>, usize) {
                 statuses.insert(target);
                 continue;
             }
-            (Action::Create { .. } | Action::Apply { .. }, Some("Delete")) => "Update",
-            (Action::Create { .. }, _) | (Action::Apply { .. }, Some("Create")) => "Create",
-            (Action::Apply { .. } | Action::Merge { .. }, _) => "Update",
+            (
+                Action::Create { .. } | Action::Apply { .. } | Action::Replace { .. },
+                Some("Delete"),
+            ) => "Update",
+            (Action::Create { .. }, _)
+            | (Action::Apply { .. } | Action::Replace { .. }, Some("Create")) => "Create",
+            (Action::Apply { .. } | Action::Replace { .. } | Action::Merge { .. }, _) => "Update",
             (Action::Delete { .. } | Action::StripFinalizers { .. }, Some("Create")) => {
                 effects.remove(target);
                 continue;

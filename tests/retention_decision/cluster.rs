@@ -314,6 +314,11 @@ impl Cluster {
                     json!([{ "manager": change.manager, "operation": "Apply" }]);
                 object
             }
+            Action::Replace { body } => {
+                let mut object = self.objects[&at].clone();
+                merge(&mut object["spec"], &body["spec"]);
+                object
+            }
             Action::ReplaceStatus { body } => {
                 let mut object = self.objects[&at].clone();
                 merge(&mut object["status"], &body["status"]);

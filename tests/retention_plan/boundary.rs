@@ -37,7 +37,7 @@ fn enforced(plan: &Plan, name: &str) -> (String, String, String) {
 }
 
 #[test]
-fn each_selection_of_each_minimum_is_a_rule_and_where_there_is_none_guards_need_nothing() {
+fn each_selection_of_each_minimum_is_a_rule_and_where_there_is_none_guards_keep_nothing() {
     let mut two = keeps("two", "P30D");
     let other = json!({ "apiVersion": "batch/v1", "kind": "Job", "namePrefix": "build-", "names": ["build-b", "build-a"] });
     two["spec"]["select"].as_array_mut().unwrap().push(other);
@@ -71,7 +71,8 @@ fn each_selection_of_each_minimum_is_a_rule_and_where_there_is_none_guards_need_
     apply(&mut world, &baseline(json!({})));
     world.remove(Kind::RetentionPolicy, &key("two"));
     settle(&mut world, now());
-    assert!(world.parameters(NAMESPACE).is_none());
+    let left = world.parameters(NAMESPACE).unwrap().spec.clone().unwrap();
+    assert!(left.retention.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -170,5 +170,6 @@ fn a_boundary_that_goes_back_or_too_far_and_a_minimum_left_out_are_refused() {
     assert_eq!(with("2026-11-20T00:00:00Z"), [Rule::NothingGoesEarly]);
     let mut without = plan.clone();
     without.parameters = Some(ParametersPlan { spec: None });
-    assert_eq!(found(&without, &world), [Rule::MinimumNeedsRule]);
+    let rules = [Rule::MinimumNeedsRule, Rule::ClassNeedsGround];
+    assert_eq!(found(&without, &world), rules);
 }
