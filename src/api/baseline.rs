@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::encryption::BaselineEncryption;
+use super::encryption::{BaselineEncryption, SecretsInForce};
 use super::retention::{RetentionSelection, RetentionStart};
 use super::wire::{NetworkPort, PeriodText, Selector};
 
@@ -266,6 +266,9 @@ pub struct TenantBaselineStatus {
     /// Namespaces that stand on it.
     #[serde(default)]
     pub namespaces: Option<i64>,
+    /// Whether Secrets are ciphertext in etcd, where `encryption.atRest.secrets` is `Verify` and a namespace stands on this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<SecretsInForce>,
     /// `Ready`: it was read and is the floor of the namespaces that name it.
     #[serde(default)]
     #[schemars(length(max = 8))]

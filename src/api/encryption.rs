@@ -234,6 +234,25 @@ impl EncryptionState {
     }
 }
 
+/// Whether Secrets are ciphertext in etcd, as a canary showed it on every API server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretsInForce {
+    /// How it stands: the weakest answer of all API servers.
+    pub state: EncryptionState,
+    /// Why, by name, such as `KeySizeNotVisible`.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Which server, what it did with the canary, and what to do where something is to be done. Nothing is said of Secrets
+    /// that were written earlier.
+    #[schemars(length(max = 512))]
+    pub evidence: String,
+    /// Since when every try showed this.
+    pub since: WhenText,
+    /// When it was tried. A canary is written once a day; while the tries show the same, this moves no oftener than that.
+    pub tried_at: WhenText,
+}
+
 fn parameter_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "description": "Parameters with exactly these names and values. A class that has one of the names in other letters as well is no proof.",

@@ -31,8 +31,8 @@ pub use baseline::{
 };
 pub use encryption::{
     AtRest, Attestation, BaselineEncryption, DriverRule, EmptyDirRule, EncryptionInForce,
-    EncryptionItem, EncryptionScope, EncryptionState, InTransit, MinimumTls, SecretsRule,
-    StorageClassProof, StorageClassRule,
+    EncryptionItem, EncryptionScope, EncryptionState, InTransit, MinimumTls, SecretsInForce,
+    SecretsRule, StorageClassProof, StorageClassRule,
 };
 pub use grant::{
     AcceptedSource, DataSharingGrant, DataSharingGrantSpec, DataSharingGrantStatus, Direction,

@@ -97,6 +97,14 @@ pub const MANAGER_PARAMETERS: &str = "covenant-parameters";
 pub const MANAGER_VOLUME: &str = "covenant-volume";
 /// Field manager for statuses.
 pub const MANAGER_STATUS: &str = "covenant-status";
+/// Field manager of canary Secrets.
+pub const MANAGER_CANARY: &str = "covenant-canary";
+/// Names of the canary Secrets in the operator's namespace. It may write no others; the chart lists the same.
+pub const CANARY_SECRETS: [&str; 3] = [
+    "covenant-canary-0",
+    "covenant-canary-1",
+    "covenant-canary-2",
+];
 
 /// Name of the policy that denies both ways in every namespace in force.
 pub const POLICY_DEFAULT_DENY: &str = "covenant-default-deny";

@@ -3,6 +3,7 @@
 //! May not: decide what is encrypted. That is the planner's.
 
 pub mod drivers;
+pub mod secrets;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::api::{
     StorageClassProof, StorageClassRule,
 };
 
+pub use secrets::{SecretsAnswer, SecretsTrial, Unanswered};
 pub use storage::{ObservedClaim, ObservedClass, has_scratch};
 
 /// What a readable baseline says of encryption.

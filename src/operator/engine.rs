@@ -297,14 +297,17 @@ impl Engine {
             Learned::Nudged(hold, uid) => self.world.learn_nudged(&hold, &uid),
             Learned::Recorded(hold, uid, index) => self.world.learn_release(&hold, &uid, index),
             Learned::Completed(completions) => self.take_completions(completions),
+            Learned::Secrets(trial) => self.world.learn_secrets(trial),
             Learned::Nothing => Dirty::default(),
         };
         self.mark(dirty);
         // It may have to be asked again.
-        self.schedule.mark(match inquiry {
-            Inquiry::Complete { .. } => Unit::Retention(namespace),
-            _ => Unit::Namespace(namespace),
-        });
+        match inquiry {
+            // Who wants to know was marked with what was learned.
+            Inquiry::Secrets { .. } => {}
+            Inquiry::Complete { .. } => self.schedule.mark(Unit::Retention(namespace)),
+            _ => self.schedule.mark(Unit::Namespace(namespace)),
+        }
     }
 
     /// Asks what a plan needs to know, each thing once at a time.

@@ -6,6 +6,7 @@ mod canary;
 pub mod completion;
 mod ending;
 mod nudge;
+mod secrets;
 mod survey;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::clock;
 use super::scribe::Scribe;
 use super::writer::Report;
 use crate::ledger::{Entry, Phase};
-use crate::model::{Ended, ObjectKey, Proof, Survey};
+use crate::model::{Ended, ObjectKey, Proof, SecretsTrial, Survey};
 use crate::plan::Inquiry;
 use crate::record::Draft;
 use canary::Servers;
@@ -54,6 +55,8 @@ pub enum Learned {
     Recorded(ObjectKey, String, u64),
     /// Which objects have completed.
     Completed(Vec<Completion>),
+    /// What canaries showed of Secrets in etcd.
+    Secrets(SecretsTrial),
     /// Nothing; it was written to the log why.
     Nothing,
 }
@@ -149,6 +152,16 @@ impl Inquirer {
             Inquiry::Complete { objects, .. } => {
                 Learned::Completed(completion::completions(&self.client, objects).await)
             }
+            Inquiry::Secrets {
+                namespace,
+                fingerprint,
+                servers,
+            } => Learned::Secrets(SecretsTrial {
+                fingerprint: fingerprint.clone(),
+                answers: self.servers.try_secrets(servers, namespace).await,
+                at: clock::now(),
+                failures: 0,
+            }),
             // A run has ways of its own.
             Inquiry::Dispose(_) => Learned::Nothing,
         };

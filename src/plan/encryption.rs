@@ -5,6 +5,7 @@
 mod classes;
 mod secrets;
 mod transit;
+mod trial;
 mod volumes;
 
 use jiff::Timestamp;
@@ -13,11 +14,12 @@ use super::decision::Earliest;
 use super::standing::Standing;
 use crate::api::{
     AllowedClass, EmptyDirRule, EncryptionInForce, EncryptionItem, EncryptionScope,
-    EncryptionState, MinimumTls, WhenText,
+    EncryptionState, MinimumTls, SecretsInForce, WhenText,
 };
 use crate::model::{World, time};
 
 pub use classes::ClassProblem;
+pub(super) use trial::verified;
 
 /// A posture is read by people; beyond this many items they read the count.
 const LISTED: usize = 200;
@@ -55,7 +57,8 @@ pub(super) fn encryption(
         .at_rest
         .as_ref()
         .and_then(|terms| terms.secrets.as_ref());
-    items.push(secrets::item(world, secrets, now, &mut next));
+    let verified = verified_on(world, standing);
+    items.push(secrets::item(verified, secrets, now, &mut next));
     items.extend(transit::items(world, namespace, terms.minimum_tls));
     items.sort();
     let condition = condition(&items);
@@ -66,6 +69,16 @@ pub(super) fn encryption(
         condition,
         next: next.instant(),
     }
+}
+
+/// What canaries showed of Secrets, as it is stored with the baseline. Its day of trial is told there and not here, or every
+/// posture were written every day.
+fn verified_on<'a>(world: &'a World, standing: &Standing) -> Option<&'a SecretsInForce> {
+    let (Standing::Observing { baseline, .. } | Standing::InForce { baseline, .. }) = standing
+    else {
+        return None;
+    };
+    world.baseline(baseline)?.status.secrets.as_ref()
 }
 
 fn condition(items: &[EncryptionItem]) -> (&'static str, &'static str, String) {

@@ -60,6 +60,15 @@ pub enum Inquiry {
         /// Kind, key, uid and version of each.
         objects: Vec<(ResourceKind, ObjectKey, String, String)>,
     },
+    /// Find out how every API server stores Secrets, by canaries in this namespace.
+    Secrets {
+        /// The operator's own namespace.
+        namespace: String,
+        /// What is tried: the servers, each with its start.
+        fingerprint: String,
+        /// Where; empty means through the operator's own configuration.
+        servers: BTreeSet<String>,
+    },
     /// Dispose of objects.
     Dispose(Run),
 }
@@ -118,6 +127,7 @@ impl Inquiry {
             Self::Nudge { hold, .. } => ("nudge", hold.clone()),
             Self::Record { hold, .. } => ("record", hold.clone()),
             Self::Complete { namespace, .. } => ("complete", ObjectKey::new(namespace, "")),
+            Self::Secrets { .. } => ("secrets", ObjectKey::cluster("")),
             Self::Dispose(run) => Self::dispose_key(&run.namespace),
         }
     }

@@ -169,7 +169,7 @@ pub fn plan(world: &World, unit: &Unit, now: Timestamp) -> Plan {
         Unit::Retention(name) => retention::plan_retention(world, name, now),
         Unit::Processor(name) => plan_status(unit, status::of_processor(world, name, now)),
         Unit::Prohibition(name) => plan_status(unit, status::of_prohibition(world, name, now)),
-        Unit::Baseline(name) => plan_status(unit, status::of_baseline(world, name, now)),
+        Unit::Baseline(name) => plan_baseline(world, name, now),
     }
 }
 
@@ -182,6 +182,18 @@ fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) ->
         statuses: status.into_iter().collect(),
         inquiries: Vec::new(),
         next: next.flatten(),
+    }
+}
+
+fn plan_baseline(world: &World, name: &str, now: Timestamp) -> Plan {
+    let secrets = encryption::verified(world, name, now);
+    let status = status::of_baseline(world, name, secrets.told, now);
+    Plan {
+        inquiries: secrets.inquiry.into_iter().collect(),
+        ..plan_status(
+            &Unit::Baseline(name.to_owned()),
+            status.map(|status| (status, secrets.next)),
+        )
     }
 }
 

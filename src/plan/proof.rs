@@ -165,17 +165,19 @@ fn fingerprint(world: &World, hold: &Hold) -> String {
         add(&guard.meta.uid);
         add(&guard.meta.generation.to_string());
     }
-    for server in world.server_addresses() {
-        add(&server);
-    }
+    add(&of_servers(world));
+    data_encoding::HEXLOWER.encode(digest.finalize().get(..8).unwrap_or_default())
+}
+
+/// What tells the API servers of now from those of another time: where they are, and each of their starts.
+pub(super) fn of_servers(world: &World) -> String {
     let holders: BTreeSet<&str> = world
         .server_leases()
         .map(|lease| lease.holder.as_str())
         .collect();
-    for holder in holders {
-        add(holder);
-    }
-    data_encoding::HEXLOWER.encode(digest.finalize().get(..8).unwrap_or_default())
+    let addresses = world.server_addresses();
+    let addresses = addresses.iter().map(String::as_str);
+    addresses.chain(holders).collect::<Vec<_>>().join(" ")
 }
 
 fn judge(world: &World, proof: &Proof) -> Enforced {

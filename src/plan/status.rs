@@ -14,9 +14,9 @@ use super::sharing::stored_end;
 use super::timer::deadline_of;
 use super::{GrantPlan, Notice, StatusPlan, vendor};
 use crate::api::{
-    DataProcessorStatus, DataSharingGrantStatus, ObjectIdentity, PathStatus, RefusalStatus,
-    SharingAcceptanceStatus, SharingProhibitionStatus, TenantBaselineStatus, TimerIdentity,
-    WhenText,
+    DataProcessorStatus, DataSharingGrantStatus, EncryptionState, ObjectIdentity, PathStatus,
+    RefusalStatus, SecretsInForce, SharingAcceptanceStatus, SharingProhibitionStatus,
+    TenantBaselineStatus, TimerIdentity, WhenText,
 };
 use crate::model::{Acceptance, FieldError, Grant, Kind, Meta, ObjectKey, Target, World, time};
 
@@ -473,8 +473,9 @@ pub(super) fn of_prohibition(
 pub(super) fn of_baseline(
     world: &World,
     name: &str,
+    secrets: Option<SecretsInForce>,
     now: Timestamp,
-) -> Option<(StatusPlan, Option<Timestamp>)> {
+) -> Option<StatusPlan> {
     let baseline = world.baseline(name)?;
     let mut conditions =
         Conditions::new(&baseline.status.conditions, baseline.meta.generation, now);
@@ -494,19 +495,29 @@ pub(super) fn of_baseline(
     let made = TenantBaselineStatus {
         observed_generation: Some(baseline.meta.generation),
         namespaces: i64::try_from(world.enrolled_on(name)).ok(),
+        secrets,
         conditions: conditions.done(),
     };
+    let notices = secrets_turned(baseline.status.secrets.as_ref(), made.secrets.as_ref());
     let changed = made != baseline.status;
-    Some((
-        status_plan(
-            Kind::Baseline,
-            &baseline.meta,
-            json!(made),
-            changed,
-            Vec::new(),
-        ),
-        None,
+    Some(status_plan(
+        Kind::Baseline,
+        &baseline.meta,
+        json!(made),
+        changed,
+        notices.into_iter().collect(),
     ))
+}
+
+/// What people should hear of Secrets: that they stand otherwise than before.
+fn secrets_turned(before: Option<&SecretsInForce>, now: Option<&SecretsInForce>) -> Option<Notice> {
+    let now = now?;
+    let turned = before.is_none_or(|before| before.state != now.state);
+    turned.then(|| Notice {
+        reason: format!("Secrets{}", now.state.as_str()),
+        message: bounded(&format!("{}: {}", now.reason, now.evidence)),
+        warning: now.state != EncryptionState::Verified,
+    })
 }
 
 pub(super) fn status_plan(

@@ -39,6 +39,7 @@ pub mod cluster;
 pub mod coverage;
 pub mod disk;
 pub mod effort;
+pub mod encryption;
 pub mod history;
 pub mod identity;
 pub mod judge;

@@ -145,6 +145,7 @@ impl World {
         let mut dirty = Dirty::default();
         if !same {
             dirty.namespaces(self.restraints.holds.keys());
+            self.mark_verifying(&mut dirty);
         }
         dirty
     }
@@ -159,6 +160,7 @@ impl World {
         let mut dirty = Dirty::default();
         if old.unwrap_or_default() != new {
             dirty.namespaces(self.restraints.holds.keys());
+            self.mark_verifying(&mut dirty);
         }
         dirty
     }

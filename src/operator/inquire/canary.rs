@@ -45,21 +45,27 @@ impl Servers {
         hold: &ObjectKey,
         uid: &str,
     ) -> Vec<(String, CanaryAnswer)> {
+        let one = async |(server, client): (String, Result<Client, String>)| {
+            let answer = match client {
+                Ok(client) => canary(&client, hold, uid).await,
+                Err(problem) => CanaryAnswer::Unreachable(problem),
+            };
+            (server, answer)
+        };
+        join_all(self.reach(servers).into_iter().map(one)).await
+    }
+
+    /// A client for each of these servers, or where none is known for the one of the configuration.
+    pub(super) fn reach(
+        &self,
+        servers: &BTreeSet<String>,
+    ) -> Vec<(String, Result<Client, String>)> {
         if servers.is_empty() {
             let address = self.config.cluster_url.to_string();
-            return vec![(address, canary(&self.configured, hold, uid).await)];
+            return vec![(address, Ok(self.configured.clone()))];
         }
-        let one = |server: &String| {
-            let server = server.clone();
-            async move {
-                let answer = match self.client(&server) {
-                    Ok(client) => canary(&client, hold, uid).await,
-                    Err(problem) => CanaryAnswer::Unreachable(problem),
-                };
-                (server, answer)
-            }
-        };
-        join_all(servers.iter().map(one)).await
+        let one = |server: &String| (server.clone(), self.client(server));
+        servers.iter().map(one).collect()
     }
 
     fn client(&self, server: &str) -> Result<Client, String> {

@@ -1,12 +1,12 @@
-//! Whether Secrets are ciphertext in etcd.
+//! What a posture says of Secrets in etcd.
 //!
-//! May not: claim anything of Secrets that were written before it was tried.
+//! May not: say more than what was tried showed, or somebody attests.
 
 use jiff::Timestamp;
 
 use super::{classes, item as made};
-use crate::api::{EncryptionItem, EncryptionScope, EncryptionState};
-use crate::model::{SecretsTerms, World};
+use crate::api::{EncryptionItem, EncryptionScope, EncryptionState, SecretsInForce};
+use crate::model::SecretsTerms;
 use crate::plan::decision::Earliest;
 
 const SCOPE: EncryptionScope = EncryptionScope::AtRest;
@@ -14,7 +14,7 @@ const ITEM: &str = "Secrets";
 
 /// The item of Secrets, which is the same in every namespace on a baseline.
 pub(super) fn item(
-    _world: &World,
+    verified: Option<&SecretsInForce>,
     terms: Option<&SecretsTerms>,
     now: Timestamp,
     next: &mut Earliest,
@@ -56,9 +56,21 @@ pub(super) fn item(
                 }
             }
         }
-        Some(SecretsTerms::Verify) => {
-            let found = (EncryptionState::Unknown, "NotTriedYet");
-            made(SCOPE, ITEM, found, "no canary was written yet", None)
-        }
+        Some(SecretsTerms::Verify) => match verified {
+            None => {
+                let found = (EncryptionState::Unknown, "NotTriedYet");
+                made(SCOPE, ITEM, found, "no canary was written yet", None)
+            }
+            Some(shown) => EncryptionItem {
+                since: Some(shown.since.clone()),
+                ..made(
+                    SCOPE,
+                    ITEM,
+                    (shown.state, &shown.reason),
+                    &shown.evidence,
+                    None,
+                )
+            },
+        },
     }
 }

@@ -17,6 +17,7 @@ use super::{ClusterOptions, PATIENCE};
 use crate::audit::AuditLog;
 use crate::certificates::Authority;
 use crate::coverage;
+use crate::encryption::{self, Provider};
 use crate::identity::{Identity, people};
 use crate::kubeconfig::{self, Credential, Server};
 use crate::ports;
@@ -115,6 +116,9 @@ impl ControlPlane {
         let pair = authority.client(people::ADMIN, Some("system:masters"))?;
         let admin = kubeconfig::text(&server, people::ADMIN, &Credential::Certificate(pair));
         write_files(folder, &authority, &server)?;
+        if !options.encryption.is_empty() {
+            write_encryption(&folder.join(flags::ENCRYPTION), &options.encryption)?;
+        }
         let plane = Self {
             api_server: Mutex::new(None),
             controller_manager: Mutex::new(None),
@@ -165,6 +169,10 @@ impl ControlPlane {
         } else {
             Vec::new()
         };
+        let encryption = self.folder.join(flags::ENCRYPTION);
+        if encryption.exists() {
+            more.push(flags::with_encryption(&encryption));
+        }
         more.extend(self.options.api_server_flags.iter().cloned());
         more
     }
@@ -244,6 +252,10 @@ impl ControlPlane {
             admin,
             audit,
         })
+    }
+
+    pub(super) fn store_secrets(&self, providers: &[Provider]) -> anyhow::Result<()> {
+        write_encryption(&self.folder.join(flags::ENCRYPTION), providers)
     }
 
     pub(super) fn kill_controller_manager(&self) {
@@ -361,6 +373,14 @@ fn write_files(folder: &Path, authority: &Authority, server: &Server) -> anyhow:
         &Credential::Certificate(pair),
     );
     write("controller-manager.kubeconfig", &text)
+}
+
+fn write_encryption(file: &Path, providers: &[Provider]) -> anyhow::Result<()> {
+    if providers.is_empty() {
+        return fs::remove_file(file).context("the cluster encrypts nothing as it is");
+    }
+    let text = encryption::configuration(providers)?.to_string();
+    kubeconfig::write_private(file, &text)
 }
 
 async fn wait_ready(

@@ -98,6 +98,14 @@ pub(super) fn with_nodes(layout: &Layout<'_>) -> Vec<String> {
     ]
 }
 
+/// What an API server needs besides when it encrypts what it stores.
+pub(super) fn with_encryption(file: &Path) -> String {
+    format!("--encryption-provider-config={}", file.display())
+}
+
+/// File of the API servers' EncryptionConfiguration.
+pub(super) const ENCRYPTION: &str = "encryption.json";
+
 /// Files of the certificate and the key with which an API server calls kubelets.
 pub(super) const KUBELET_CLIENT: (&str, &str) = ("kubelet-client.crt", "kubelet-client.key");
 

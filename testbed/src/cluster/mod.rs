@@ -19,6 +19,7 @@ pub use control_plane::ApiServer;
 pub use options::ClusterOptions;
 
 use crate::audit::AuditLog;
+use crate::encryption::Provider;
 use crate::history::Etcd;
 use crate::identity::{Identity, people};
 use crate::kubeconfig;
@@ -266,6 +267,15 @@ impl Cluster {
         self.own("a second API server")?
             .another_api_server(flags)
             .await
+    }
+
+    /// Has Secrets stored in these ways, by every API server that is started from now on; none takes the configuration away.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn store_secrets(&self, providers: &[Provider]) -> anyhow::Result<()> {
+        self.own("encryption of the store")?
+            .store_secrets(providers)
     }
 
     /// Kills the controller manager (SIGKILL): no deadline passes, nothing is collected.

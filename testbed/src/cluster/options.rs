@@ -2,6 +2,7 @@
 //!
 //! May not: start anything.
 
+use crate::encryption::Provider;
 use crate::tools::Kubernetes;
 
 /// How to start a cluster. The default is what almost every test wants.
@@ -21,6 +22,8 @@ pub struct ClusterOptions {
     pub controller_manager_flags: Vec<String>,
     /// Further flags of etcd, in the same way.
     pub etcd_flags: Vec<String>,
+    /// How the API servers store Secrets; as they are, and without any configuration, when empty.
+    pub encryption: Vec<Provider>,
     /// Leaves the folder with logs and store where it is at the end.
     pub keep_folder: bool,
 }
@@ -35,6 +38,7 @@ impl Default for ClusterOptions {
             api_server_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
             etcd_flags: Vec::new(),
+            encryption: Vec::new(),
             keep_folder: false,
         }
     }
@@ -72,6 +76,13 @@ impl ClusterOptions {
     #[must_use]
     pub fn with_nodes(mut self) -> Self {
         self.nodes = true;
+        self
+    }
+
+    /// With Secrets stored in these ways: the first writes, all of them read.
+    #[must_use]
+    pub fn encrypting(mut self, providers: &[Provider]) -> Self {
+        self.encryption = providers.to_vec();
         self
     }
 

@@ -1,0 +1,81 @@
+//! What these stories share: a baseline that asks, what it is told, and what lies in etcd.
+
+use serde_json::{Value, json};
+use testbed::names::CANARY_SECRETS;
+use testbed::{Cluster, eventually};
+
+use crate::stage::{PATIENCE, Stage};
+
+/// The default baseline, asking that Secrets be verified.
+pub fn asking() -> Value {
+    let mut baseline = crate::stage::baseline("default", "P90D");
+    baseline["spec"]["encryption"] =
+        json!({ "atRest": { "storageClasses": [], "secrets": "Verify" } });
+    baseline
+}
+
+/// Asks, and enrols a namespace.
+pub async fn ask(stage: &Stage) {
+    stage.enrol("acme-shop", "acme").await;
+    let applied = stage.engineer.apply(&asking().to_string()).await;
+    applied.unwrap().success().unwrap();
+}
+
+/// Waits until the baseline's status says so of Secrets, and then the posture; returns what the status says.
+pub async fn says(cluster: &Cluster, state: &str, reason: &str) -> Value {
+    let what = format!("Secrets are {state} ({reason})");
+    let secrets = eventually(&what, PATIENCE, || async {
+        let baseline = cluster.admin().get(&["tenantbaseline", "default"]).await?;
+        let secrets = baseline["status"]["secrets"].clone();
+        anyhow::ensure!(
+            secrets["state"] == state && secrets["reason"] == reason,
+            "{}",
+            baseline["status"]
+        );
+        Ok(secrets)
+    })
+    .await
+    .unwrap();
+    eventually("the posture says the same", PATIENCE, || async {
+        let posture = ["posture", "current", "-n", "acme-shop"];
+        let posture = cluster.admin().get(&posture).await?;
+        let items = posture["spec"]["encryption"]["items"].as_array();
+        let items = items.into_iter().flatten();
+        let told: Vec<&Value> = items.filter(|item| item["item"] == "Secrets").collect();
+        let same = |field: &str| told[0][field] == secrets[field];
+        anyhow::ensure!(
+            told.len() == 1
+                && ["state", "reason", "evidence", "since"]
+                    .into_iter()
+                    .all(same),
+            "{told:?} is not {secrets}"
+        );
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+    secrets
+}
+
+/// How the newest canary lies in etcd: the prefix before a ciphertext, or `plain`.
+pub async fn in_etcd(cluster: &Cluster) -> String {
+    let written = cluster.etcd().unwrap().history().await.unwrap();
+    let canary = |key: &str| {
+        let of = |name: &&str| key == format!("/registry/secrets/covenant-system/{name}");
+        CANARY_SECRETS.iter().any(|name| of(&name))
+    };
+    let newest = written.iter().rev().find(|event| canary(&event.key));
+    let stored = newest.and_then(|event| event.object()).expect("a canary");
+    match stored {
+        Value::String(text) => {
+            let parts: Vec<&str> = text.splitn(4, ':').collect();
+            assert!(!text.contains("It is no secret"), "{text}");
+            parts[..3].join(":")
+        }
+        object => {
+            assert_eq!(object["kind"], "Secret", "{object}");
+            assert!(object["data"]["canary"].is_string(), "{object}");
+            "plain".to_owned()
+        }
+    }
+}
