@@ -3,6 +3,7 @@
 //! May not: name a person, or an object other than by uid. Names of people are handed on apart, for the shell to make
 //! pseudonyms of.
 
+mod announcement;
 mod enforcement;
 mod hold;
 mod path;
@@ -16,6 +17,7 @@ use crate::ledger::{Cause, Entry, EntryKind, Phase, PolicyVersion, Subject};
 use crate::model::{Kind, Meta, World};
 use crate::plan::standing;
 
+pub use announcement::announcements;
 pub use enforcement::{clock, guards};
 pub use hold::{ending, release};
 pub use retention::{

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::encryption::{BaselineEncryption, SecretsInForce};
-use super::retention::{RetentionSelection, RetentionStart};
+use super::retention::{LedgerRange, RetentionSelection, RetentionStart};
 use super::wire::{NetworkPort, PeriodText, Selector};
 
 /// The floor under every enrolled namespace that names it.
@@ -266,6 +266,9 @@ pub struct TenantBaselineStatus {
     /// Namespaces that stand on it.
     #[serde(default)]
     pub namespaces: Option<i64>,
+    /// The version of the written policy that was announced last: in the ledger, once for each tenant on this baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<PolicyAnnouncement>,
     /// Whether Secrets are ciphertext in etcd, where `encryption.atRest.secrets` is `Verify` and a namespace stands on this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<SecretsInForce>,
@@ -274,4 +277,17 @@ pub struct TenantBaselineStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// A version of the written policy, announced to every tenant that stood on the baseline then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyAnnouncement {
+    /// The policy.
+    pub policy: PolicyReference,
+    /// To how many tenants.
+    pub tenants: i64,
+    /// The entries of the ledger; absent where there was nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerRange>,
 }

@@ -26,8 +26,8 @@ mod wire;
 
 pub use baseline::{
     AllowedPeer, BaselineDirection, BaselineGrants, BaselineMinimum, BaselineNetwork,
-    BaselineRetention, Dns, DnsPeer, PolicyReference, ReachableNetwork, SameTenant, TenantBaseline,
-    TenantBaselineSpec, TenantBaselineStatus,
+    BaselineRetention, Dns, DnsPeer, PolicyAnnouncement, PolicyReference, ReachableNetwork,
+    SameTenant, TenantBaseline, TenantBaselineSpec, TenantBaselineStatus,
 };
 pub use encryption::{
     AtRest, Attestation, BaselineEncryption, DriverRule, EmptyDirRule, EncryptionInForce,

@@ -69,6 +69,8 @@ kinds! {
     DisposalApproved = "disposal.approved",
     /// The instant before which nothing may be deleted moved on.
     BoundaryAdvanced = "boundary.advanced",
+    /// A version of the written policy is announced to a tenant.
+    PolicyAnnounced = "policy.announced",
     /// Two clocks do not agree.
     ClockDisagreed = "clock.disagreed",
     /// The ledger began.

@@ -370,7 +370,15 @@ impl World {
 
     fn set_baseline(&mut self, name: &str, new: Option<Baseline>) -> Dirty {
         let mut dirty = Dirty::default();
-        if replace(&mut self.baselines, name, new).as_ref() != self.baselines.get(name) {
+        let old = replace(&mut self.baselines, name, new);
+        let uid = self.baselines.get(name).map(|known| known.meta.uid.clone());
+        if let Some(gone) = old
+            .as_ref()
+            .filter(|old| Some(&old.meta.uid) != uid.as_ref())
+        {
+            self.forget_announced(&gone.meta.uid);
+        }
+        if old.as_ref() != self.baselines.get(name) {
             dirty.unit(Unit::Baseline(name.to_owned()));
             for namespace in self.namespaces_by_baseline.get(name).into_iter().flatten() {
                 dirty.namespace(namespace);

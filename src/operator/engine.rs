@@ -29,7 +29,7 @@ use super::watch::{Heard, Told};
 use super::writer::{Answer, Recorded, Report, Writer, lane};
 use crate::check::check;
 use crate::diff::{Change, Urgency, diff};
-use crate::model::{Dirty, Kind, ObjectKey, ResourceKind, Unit, World, WriteFailure};
+use crate::model::{Dirty, Hold, Kind, ObjectKey, ResourceKind, Unit, World, WriteFailure};
 use crate::plan::{Inquiry, Plan, deviations, plan};
 use crate::record::{self, Draft};
 
@@ -297,6 +297,9 @@ impl Engine {
             Learned::Nudged(hold, uid) => self.world.learn_nudged(&hold, &uid),
             Learned::Recorded(hold, uid, index) => self.world.learn_release(&hold, &uid, index),
             Learned::Completed(completions) => self.take_completions(completions),
+            Learned::Announced(baseline, uid, announced) => {
+                self.world.learn_announced(&baseline, &uid, announced)
+            }
             Learned::Secrets(trial) => self.world.learn_secrets(trial),
             Learned::Nothing => Dirty::default(),
         };
@@ -305,6 +308,9 @@ impl Engine {
         match inquiry {
             // Who wants to know was marked with what was learned.
             Inquiry::Secrets { .. } => {}
+            Inquiry::Announce { baseline, .. } => {
+                self.schedule.mark(Unit::Baseline(baseline.name.clone()));
+            }
             Inquiry::Complete { .. } => self.schedule.mark(Unit::Retention(namespace)),
             _ => self.schedule.mark(Unit::Namespace(namespace)),
         }
@@ -321,7 +327,7 @@ impl Engine {
                 Inquiry::Dispose(run) => self.retention.begin(run),
                 inquiry => {
                     let asked = Asked {
-                        draft: self.draft(&inquiry),
+                        drafts: self.drafts(&inquiry),
                         inquiry,
                     };
                     tokio::spawn(self.inquirer.clone().ask(asked, self.guards_written));
@@ -350,11 +356,30 @@ impl Engine {
     }
 
     /// What the ledger says of what is asked to be done.
-    fn draft(&self, inquiry: &Inquiry) -> Option<Draft> {
+    fn drafts(&self, inquiry: &Inquiry) -> Vec<Draft> {
+        let world = &self.world;
+        let of_hold = |hold: &ObjectKey, draft: fn(&World, &Hold) -> Option<Draft>| {
+            let hold = world.hold(hold);
+            hold.and_then(|hold| draft(world, hold))
+                .into_iter()
+                .collect()
+        };
         match inquiry {
-            Inquiry::Record { hold, .. } => record::release(&self.world, self.world.hold(hold)?),
-            Inquiry::End { hold, .. } => Some(record::ending(&self.world, self.world.hold(hold)?)),
-            _ => None,
+            Inquiry::Record { hold, .. } => of_hold(hold, record::release),
+            Inquiry::End { hold, .. } => {
+                of_hold(hold, |world, hold| Some(record::ending(world, hold)))
+            }
+            Inquiry::Announce {
+                baseline,
+                policy,
+                tenants,
+                ..
+            } => world
+                .baseline(&baseline.name)
+                .map_or_else(Vec::new, |known| {
+                    record::announcements(world, known, policy, tenants)
+                }),
+            _ => Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ mod nudge;
 mod secrets;
 mod survey;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use tokio::sync::mpsc::Sender;
 use super::clock;
 use super::scribe::Scribe;
 use super::writer::Report;
+use crate::api::{LedgerRange, PolicyAnnouncement, PolicyReference};
 use crate::ledger::{Entry, Phase};
 use crate::model::{Ended, ObjectKey, Proof, SecretsTrial, Survey};
 use crate::plan::Inquiry;
@@ -55,6 +57,8 @@ pub enum Learned {
     Recorded(ObjectKey, String, u64),
     /// Which objects have completed.
     Completed(Vec<Completion>),
+    /// A version of the written policy is announced, by key and uid of the baseline.
+    Announced(ObjectKey, String, PolicyAnnouncement),
     /// What canaries showed of Secrets in etcd.
     Secrets(SecretsTrial),
     /// Nothing; it was written to the log why.
@@ -67,7 +71,7 @@ pub struct Asked {
     /// The inquiry.
     pub inquiry: Inquiry,
     /// What the ledger says.
-    pub draft: Option<Draft>,
+    pub drafts: Vec<Draft>,
 }
 
 /// Finds out.
@@ -95,7 +99,7 @@ impl Inquirer {
 
     /// Carries out one inquiry and tells what came of it. `guards_written`: when a guard was last seen to change.
     pub async fn ask(self, asked: Asked, guards_written: Option<Instant>) {
-        let Asked { inquiry, draft } = asked;
+        let Asked { inquiry, drafts } = asked;
         // The semaphore is never closed.
         let permit = self.turns.acquire().await;
         let learned = match &inquiry {
@@ -128,7 +132,10 @@ impl Inquirer {
             }
             Inquiry::End { hold, uid, grace } => {
                 // Pods end under a hold, which a full disk does not hold up; the intent is recorded first where it can be.
-                let intent = draft.map(|draft| self.scribe.entry(draft, Phase::Intent));
+                let mut drafts = drafts.into_iter();
+                let intent = drafts
+                    .next()
+                    .map(|draft| self.scribe.entry(draft, Phase::Intent));
                 self.scribe.note(intent.iter().cloned().collect());
                 let ended = ending::end(&self.client, hold, uid, *grace).await;
                 self.scribe.note(
@@ -148,7 +155,23 @@ impl Inquirer {
                     Learned::Nothing
                 }
             },
-            Inquiry::Record { hold, uid } => self.record(hold, uid, draft).await,
+            Inquiry::Record { hold, uid } => match self.record(hold, drafts).await {
+                Some(range) => Learned::Recorded(hold.clone(), uid.clone(), range.start),
+                None => Learned::Nothing,
+            },
+            Inquiry::Announce {
+                baseline,
+                uid,
+                policy,
+                tenants,
+            } => match self.record(baseline, drafts).await {
+                Some(range) => Learned::Announced(
+                    baseline.clone(),
+                    uid.clone(),
+                    announced(policy, tenants.len(), &range),
+                ),
+                None => Learned::Nothing,
+            },
             Inquiry::Complete { objects, .. } => {
                 Learned::Completed(completion::completions(&self.client, objects).await)
             }
@@ -176,17 +199,19 @@ impl Inquirer {
 }
 
 impl Inquirer {
-    async fn record(&self, hold: &ObjectKey, uid: &str, draft: Option<Draft>) -> Learned {
-        let Some(draft) = draft else {
-            return Learned::Nothing;
-        };
-        let entry = self.scribe.entry(draft, Phase::Fact);
-        match self.scribe.commit(vec![entry]).await {
-            Ok(range) => Learned::Recorded(hold.clone(), uid.to_owned(), range.start),
+    /// The indices of these entries, once they are durable.
+    async fn record(&self, about: &ObjectKey, drafts: Vec<Draft>) -> Option<Range<u64>> {
+        let entry = |draft| self.scribe.entry(draft, Phase::Fact);
+        let entries: Vec<Entry> = drafts.into_iter().map(entry).collect();
+        if entries.is_empty() {
+            return None;
+        }
+        match self.scribe.commit(entries).await {
+            Ok(range) => Some(range),
             Err(error) => {
-                tracing::warn!(%hold, %error, "a release is not recorded; it is tried again");
+                tracing::warn!(%about, %error, "what was decided is not recorded; it is tried again");
                 tokio::time::sleep(AGAIN).await;
-                Learned::Nothing
+                None
             }
         }
     }
@@ -199,6 +224,18 @@ impl Inquirer {
         };
         let why = ended.problem.as_deref().unwrap_or_default();
         self.scribe.outcome(intent, true, result, why)
+    }
+}
+
+fn announced(policy: &PolicyReference, tenants: usize, range: &Range<u64>) -> PolicyAnnouncement {
+    let index = |index: u64| i64::try_from(index).unwrap_or(i64::MAX);
+    PolicyAnnouncement {
+        policy: policy.clone(),
+        tenants: i64::try_from(tenants).unwrap_or(i64::MAX),
+        ledger: Some(LedgerRange {
+            from: index(range.start),
+            to: index(range.end.saturating_sub(1)),
+        }),
     }
 }
 

@@ -53,6 +53,17 @@ pub enum Inquiry {
         /// Its uid.
         uid: String,
     },
+    /// Record in the ledger that a version of the written policy is announced to these tenants.
+    Announce {
+        /// The baseline that carries it out.
+        baseline: ObjectKey,
+        /// Its uid.
+        uid: String,
+        /// The policy.
+        policy: PolicyReference,
+        /// The tenants.
+        tenants: BTreeSet<String>,
+    },
     /// Read whether objects have completed.
     Complete {
         /// The namespace.
@@ -126,6 +137,7 @@ impl Inquiry {
             Self::End { hold, .. } => ("end", hold.clone()),
             Self::Nudge { hold, .. } => ("nudge", hold.clone()),
             Self::Record { hold, .. } => ("record", hold.clone()),
+            Self::Announce { baseline, .. } => ("announce", baseline.clone()),
             Self::Complete { namespace, .. } => ("complete", ObjectKey::new(namespace, "")),
             Self::Secrets { .. } => ("secrets", ObjectKey::cluster("")),
             Self::Dispose(run) => Self::dispose_key(&run.namespace),

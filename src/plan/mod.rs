@@ -6,6 +6,7 @@
 //!
 //! May not: do I/O, know a clock, or write anything that [`crate::check`] would refuse.
 
+mod announcement;
 mod decision;
 mod encryption;
 mod hold;
@@ -187,9 +188,15 @@ fn plan_status(unit: &Unit, planned: Option<(StatusPlan, Option<Timestamp>)>) ->
 
 fn plan_baseline(world: &World, name: &str, now: Timestamp) -> Plan {
     let secrets = encryption::verified(world, name, now);
-    let status = status::of_baseline(world, name, secrets.told, now);
+    let announcement = announcement::announcement(world, name);
+    let told = status::BaselineTold {
+        secrets: secrets.told,
+        announced: announcement.told,
+    };
+    let status = status::of_baseline(world, name, told, now);
+    let inquiries = secrets.inquiry.into_iter().chain(announcement.inquiry);
     Plan {
-        inquiries: secrets.inquiry.into_iter().collect(),
+        inquiries: inquiries.collect(),
         ..plan_status(
             &Unit::Baseline(name.to_owned()),
             status.map(|status| (status, secrets.next)),

@@ -15,8 +15,8 @@ use super::timer::deadline_of;
 use super::{GrantPlan, Notice, StatusPlan, vendor};
 use crate::api::{
     DataProcessorStatus, DataSharingGrantStatus, EncryptionState, ObjectIdentity, PathStatus,
-    RefusalStatus, SecretsInForce, SharingAcceptanceStatus, SharingProhibitionStatus,
-    TenantBaselineStatus, TimerIdentity, WhenText,
+    PolicyAnnouncement, RefusalStatus, SecretsInForce, SharingAcceptanceStatus,
+    SharingProhibitionStatus, TenantBaselineStatus, TimerIdentity, WhenText,
 };
 use crate::model::{Acceptance, FieldError, Grant, Kind, Meta, ObjectKey, Target, World, time};
 
@@ -470,10 +470,16 @@ pub(super) fn of_prohibition(
 }
 
 /// The status of a baseline.
+/// What was found out about a baseline.
+pub(super) struct BaselineTold {
+    pub secrets: Option<SecretsInForce>,
+    pub announced: Option<PolicyAnnouncement>,
+}
+
 pub(super) fn of_baseline(
     world: &World,
     name: &str,
-    secrets: Option<SecretsInForce>,
+    told: BaselineTold,
     now: Timestamp,
 ) -> Option<StatusPlan> {
     let baseline = world.baseline(name)?;
@@ -495,7 +501,8 @@ pub(super) fn of_baseline(
     let made = TenantBaselineStatus {
         observed_generation: Some(baseline.meta.generation),
         namespaces: i64::try_from(world.enrolled_on(name)).ok(),
-        secrets,
+        announced: told.announced,
+        secrets: told.secrets,
         conditions: conditions.done(),
     };
     let notices = secrets_turned(baseline.status.secrets.as_ref(), made.secrets.as_ref());

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Draft, condition, subject};
+use crate::api::RetentionRule;
 use crate::diff::Change;
 use crate::ledger::{Cause, Entry, EntryKind, PolicyVersion, Subject};
 use crate::model::{Kind, World};
@@ -58,9 +59,15 @@ pub(super) fn transitions(world: &World, change: &Change, body: &Value) -> Vec<D
     }
 }
 
-/// What the guards let go from now on.
+/// What the guards let go from now on, where that is not what they let go before.
 pub(super) fn boundaries(world: &World, change: &Change, body: &Value) -> Option<Draft> {
     let rules = body.pointer("/spec/retention")?.as_array()?;
+    let stored = world.parameters(&change.target.key.namespace);
+    let before = stored.and_then(|stored| stored.spec.as_ref());
+    let before: &[RetentionRule] = before.map_or(&[], |before| &before.retention);
+    if json!(before) == json!(rules) {
+        return None;
+    }
     let moved: Vec<Value> = rules
         .iter()
         .map(|rule| {

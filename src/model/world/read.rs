@@ -188,6 +188,16 @@ impl World {
             .count()
     }
 
+    /// The tenants of the namespaces that name a baseline.
+    #[must_use]
+    pub fn tenants_on(&self, baseline: &str) -> std::collections::BTreeSet<String> {
+        let names = self.namespaces_by_baseline.get(baseline);
+        let names = names.into_iter().flatten();
+        names
+            .filter_map(|name| self.namespaces.get(name)?.tenant.clone())
+            .collect()
+    }
+
     /// Whether something in the namespace reaches further than its grants: a policy that is not ours, or a pod past
     /// policies. Data could be relayed through it.
     #[must_use]

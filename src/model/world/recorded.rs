@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
-use crate::model::{Dirty, LedgerHead, ObjectKey};
+use crate::api::PolicyAnnouncement;
+use crate::model::{Dirty, LedgerHead, ObjectKey, Unit};
 
 /// The part of the World that is about the ledger's entries.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Recorded {
     heads: BTreeMap<String, LedgerHead>,
     /// Index of the entry of a hold's release, by uid of the hold.
     releases: BTreeMap<String, u64>,
+    /// What was announced last, by uid of the baseline.
+    announced: BTreeMap<String, PolicyAnnouncement>,
 }
 
 impl Recorded {
@@ -41,6 +44,32 @@ impl World {
             dirty.namespace(&hold.namespace);
         }
         dirty
+    }
+
+    /// Learns that a version of the written policy is announced in the ledger.
+    pub fn learn_announced(
+        &mut self,
+        baseline: &ObjectKey,
+        uid: &str,
+        announced: PolicyAnnouncement,
+    ) -> Dirty {
+        let mut dirty = Dirty::default();
+        let known = self.baseline(&baseline.name);
+        if known.is_some_and(|known| known.meta.uid == uid) {
+            self.recorded.announced.insert(uid.to_owned(), announced);
+            dirty.unit(Unit::Baseline(baseline.name.clone()));
+        }
+        dirty
+    }
+
+    /// What was announced last, as far as this process did it.
+    #[must_use]
+    pub fn announced(&self, baseline_uid: &str) -> Option<&PolicyAnnouncement> {
+        self.recorded.announced.get(baseline_uid)
+    }
+
+    pub(super) fn forget_announced(&mut self, baseline_uid: &str) {
+        self.recorded.announced.remove(baseline_uid);
     }
 
     /// The head that covers every entry about a namespace, as far as this process made them.
