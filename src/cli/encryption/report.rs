@@ -1,0 +1,271 @@
+//! `covenant encryption report`: what postures say of encryption, printed as they are read.
+//!
+//! May not: keep more than a page of postures, however many namespaces there are.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::{Client, Error};
+
+use super::address::Address;
+use super::probe::Trusting;
+use super::prober::Prober;
+use super::published::published;
+use super::{EncryptionError, Output, Progress, connect, print};
+use crate::api::names::{LABEL_TENANT, POSTURE_NAME};
+use crate::cli::connect::Connection;
+use crate::cli::plan::Instant;
+use crate::model::Kind;
+use crate::render::{
+    EncryptionSummary, NamespaceEncryption, NoPosture, encryption_begin, encryption_end,
+    encryption_next, encryption_summary_text, namespace_encryption, namespace_encryption_text,
+    namespace_without_posture,
+};
+
+/// Objects asked for at once.
+const PAGE: u32 = 500;
+
+/// Arguments of `covenant encryption report`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Verified: it was tried, and seen. Proven: what is written on it says so, by the documentation of who carries it out. \
+                  Attested: somebody answers for it, until a date. Not shown are NotEncrypted, Unknown (it could not be found out) and \
+                  NotJudged (nobody asked, or there is no way to tell).\n\n\
+                  It repeats what the operator wrote last; whether the operator runs is told by `covenant check`.\n\n\
+                  Exit code: 0 every namespace is encrypted (with --probe, and every server passed), 1 one is not or it is not known, \
+                  2 error."
+)]
+pub(super) struct ReportArguments {
+    /// Namespace; your kubeconfig's when absent.
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// Every namespace that is enrolled.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    all_namespaces: bool,
+    /// Also connect, from here, to the hosts that Ingresses and Gateways publish, as `covenant encryption probe` does. The names are
+    /// the tenants' choice: one that leads to this machine or its link is not followed.
+    #[arg(long)]
+    probe: bool,
+    /// With --probe: connect to this address in place of what the names lead to, such as a load balancer's.
+    #[arg(long, value_name = "ADDRESS[:PORT]", requires = "probe")]
+    connect_to: Option<String>,
+    #[command(flatten)]
+    trusting: Trusting,
+    #[command(flatten)]
+    connection: Connection,
+    /// How to print it.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Reads and prints. Whether everything was shown.
+pub(super) async fn run(arguments: &ReportArguments) -> anyhow::Result<bool> {
+    let now = Instant::default().resolve()?;
+    if arguments.trusting.ca.is_some() && !arguments.probe {
+        bail!("--ca judges the certificates of servers; give it with --probe");
+    }
+    let connect_to: Option<Address> = match &arguments.connect_to {
+        Some(text) => Some(text.parse().context("--connect-to")?),
+        None => None,
+    };
+    let prober = match arguments.probe {
+        true => Some(Prober::new(&arguments.trusting, now)?),
+        false => None,
+    };
+    let client = arguments.connection.client().await?;
+    let mut telling = Telling {
+        client: &client,
+        prober,
+        connect_to,
+        output: arguments.output,
+        now,
+        summary: EncryptionSummary::default(),
+        count: 0,
+        progress: Progress::new(),
+    };
+    if arguments.all_namespaces {
+        telling.everywhere().await?;
+    } else {
+        let namespace = arguments.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        telling.within(&namespace).await?;
+    }
+    telling.end()?;
+    Ok(telling.summary.is_shown())
+}
+
+struct Telling<'a> {
+    client: &'a Client,
+    prober: Option<Prober>,
+    connect_to: Option<Address>,
+    output: Output,
+    now: Timestamp,
+    summary: EncryptionSummary,
+    count: usize,
+    progress: Progress,
+}
+
+impl Telling<'_> {
+    async fn within(&mut self, namespace: &str) -> anyhow::Result<()> {
+        let resource = Kind::Posture.api_resource();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let told = match api.get(POSTURE_NAME).await {
+            Ok(posture) => namespace_encryption(&posture),
+            Err(Error::Api(status)) if status.code == 404 && !names_an_object(&status) => {
+                return Err(EncryptionError::NotInstalled.into());
+            }
+            Err(Error::Api(status)) if status.code == 404 => {
+                namespace_without_posture(namespace, self.why_none(namespace).await?)
+            }
+            Err(error) => {
+                let place = format!("namespace {namespace}");
+                return Err(unread(self.client, place, error).await);
+            }
+        };
+        self.tell(told).await
+    }
+
+    async fn why_none(&self, namespace: &str) -> anyhow::Result<NoPosture> {
+        let api: Api<DynamicObject> =
+            Api::all_with(self.client.clone(), &Kind::Namespace.api_resource());
+        match api.get_metadata(namespace).await {
+            Ok(found) => {
+                let labels = found.metadata.labels.unwrap_or_default();
+                Ok(if labels.contains_key(LABEL_TENANT) {
+                    NoPosture::NotYet
+                } else {
+                    NoPosture::NotEnrolled
+                })
+            }
+            Err(Error::Api(status)) if status.code == 404 => {
+                Err(EncryptionError::NoSuchNamespace(namespace.to_owned()).into())
+            }
+            Err(Error::Api(status)) if status.code == 403 => Ok(NoPosture::MayNotRead),
+            Err(error) => Err(unread(self.client, format!("namespace {namespace}"), error).await),
+        }
+    }
+
+    async fn everywhere(&mut self) -> anyhow::Result<()> {
+        let resource = Kind::Posture.api_resource();
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let mut parameters = ListParams::default()
+            .limit(PAGE)
+            .fields(&format!("metadata.name={POSTURE_NAME}"));
+        let mut seen = BTreeSet::new();
+        loop {
+            let page = match api.list(&parameters).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let place = "all namespaces".to_owned();
+                    return Err(unread(self.client, place, error).await);
+                }
+            };
+            for posture in &page.items {
+                let told = namespace_encryption(posture);
+                seen.insert(told.name.clone());
+                self.tell(told).await?;
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => break,
+            }
+        }
+        self.without_posture(&seen).await
+    }
+
+    /// Tells of enrolled namespaces that have no posture.
+    async fn without_posture(&mut self, seen: &BTreeSet<String>) -> anyhow::Result<()> {
+        let api: Api<DynamicObject> =
+            Api::all_with(self.client.clone(), &Kind::Namespace.api_resource());
+        let mut parameters = ListParams::default().limit(PAGE).labels(LABEL_TENANT);
+        loop {
+            let page = match api.list_metadata(&parameters).await {
+                Ok(page) => page,
+                Err(Error::Api(status)) if status.code == 403 => {
+                    self.progress.clear();
+                    anstream::eprintln!(
+                        "note: you may not list namespaces: enrolled ones that have no posture yet are missing below"
+                    );
+                    return Ok(());
+                }
+                Err(error) => {
+                    let error = anyhow::Error::new(error);
+                    return Err(error.context("namespaces could not be listed to the end"));
+                }
+            };
+            let names = page.items.into_iter().filter_map(|it| it.metadata.name);
+            for name in names.filter(|name| !seen.contains(name)) {
+                self.tell(namespace_without_posture(&name, NoPosture::NotYet))
+                    .await?;
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn tell(&mut self, mut namespace: NamespaceEncryption) -> anyhow::Result<()> {
+        if let Some(prober) = &self.prober {
+            self.progress
+                .tell(&format!("reading what {} publishes", namespace.name));
+            let connect_to = self.connect_to.as_ref();
+            let published = published(self.client, &namespace.name, connect_to).await?;
+            let mut probes = prober.all(published.targets, &mut self.progress).await;
+            probes.extend(published.untried);
+            namespace.probes = Some(probes);
+        }
+        self.progress.clear();
+        self.summary.add(&namespace);
+        let is_first = self.count == 0;
+        self.count += 1;
+        match self.output {
+            Output::Text => {
+                let text = namespace_encryption_text(&namespace, self.now);
+                print(&format!("{text}\n"))
+            }
+            Output::Json => {
+                if is_first {
+                    print(&encryption_begin(self.now))?;
+                }
+                print(&encryption_next(&namespace, is_first)?)
+            }
+        }
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.progress.clear();
+        match self.output {
+            Output::Text => print(&encryption_summary_text(&self.summary)),
+            Output::Json => {
+                if self.count == 0 {
+                    print(&encryption_begin(self.now))?;
+                }
+                print(&encryption_end(&self.summary)?)
+            }
+        }
+    }
+}
+
+/// The API server names the object where it knows the kind.
+fn names_an_object(status: &kube::core::Status) -> bool {
+    let details = status.details.as_ref();
+    details.is_some_and(|it| it.name == POSTURE_NAME)
+}
+
+/// What a refused reading means.
+async fn unread(client: &Client, place: String, error: Error) -> anyhow::Error {
+    match error {
+        Error::Api(status) if status.code == 403 => match connect::user(client).await {
+            Ok(user) => EncryptionError::MayNotRead { user, place }.into(),
+            Err(error) => error,
+        },
+        Error::Api(status) if status.code == 404 => EncryptionError::NotInstalled.into(),
+        error => {
+            anyhow::Error::new(error).context("the cluster does not answer; is --kubeconfig right?")
+        }
+    }
+}
