@@ -152,6 +152,9 @@ fn words(error: Error) -> String {
             "it is for other names".to_owned()
         }
         CertificateError::UnknownIssuer => "none of them vouches for it".to_owned(),
+        CertificateError::BadSignature => {
+            "it is not signed by whom it names as its issuer".to_owned()
+        }
         error => format!("{error}"),
     }
 }
