@@ -62,6 +62,8 @@ enum EncryptionError {
          {place}"
     )]
     MayNotRead { user: String, place: String },
+    #[error("the API server does not answer as it should; ask again: {0}")]
+    NotNow(String),
     #[error(
         "{user} may not read {kind} in namespace {namespace}, which --probe needs to know what is published there; the \
          ClusterRole view may. Ask who binds roles for that namespace, or leave --probe away"

@@ -190,3 +190,110 @@ async fn list(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(name: &str, spec: Value) -> DynamicObject {
+        let object =
+            json!({ "metadata": { "name": name, "namespace": "acme-prod" }, "spec": spec });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn found() -> Found {
+        let mut found = Found::default();
+        let tls = json!([{ "hosts": ["a.acme.example", "*.acme.example"] }, { "secretName": "s" }]);
+        found.ingress(&object("web", json!({ "tls": tls })));
+        found.ingress(&object(
+            "again",
+            json!({ "tls": [{ "hosts": ["a.acme.example"] }] }),
+        ));
+        found.ingress(&object(
+            "plain",
+            json!({ "rules": [{ "host": "b.acme.example" }] }),
+        ));
+        let listeners = json!([
+            { "name": "tls", "protocol": "HTTPS", "port": 8443, "hostname": "a.acme.example" },
+            { "name": "web", "protocol": "HTTP", "port": 80, "hostname": "a.acme.example" },
+            { "name": "any", "protocol": "TLS", "port": 9443 },
+            { "name": "quic", "protocol": "UDP", "port": 443, "hostname": "a.acme.example" },
+            { "name": "odd", "protocol": "TLS", "port": 443, "hostname": "a b\u{1b}" },
+        ]);
+        found.gateway(&object("gw", json!({ "listeners": listeners })));
+        found
+    }
+
+    #[test]
+    fn every_published_host_is_probed_once_or_told_as_not_tried() {
+        let published = found().published(None);
+        let targets: Vec<String> = published
+            .targets
+            .iter()
+            .map(|it| {
+                let by = it.published_by.as_deref().unwrap();
+                format!(
+                    "{} by {by} at {} as {}",
+                    it.shown,
+                    it.connect,
+                    it.name.to_str()
+                )
+            })
+            .collect();
+        assert_eq!(
+            targets,
+            [
+                "*.acme.example:443 by Ingress/web at covenant-probe.acme.example:443 as covenant-probe.acme.example",
+                "a.acme.example:80 by Gateway/gw listener web at a.acme.example:80 as a.acme.example",
+                "a.acme.example:443 by Ingress/web at a.acme.example:443 as a.acme.example",
+                "a.acme.example:8443 by Gateway/gw listener tls at a.acme.example:8443 as a.acme.example",
+            ]
+        );
+        assert!(published.targets.iter().all(|it| it.is_foreign));
+        let untried: Vec<&str> = published
+            .untried
+            .iter()
+            .map(|it| it.published_by.as_deref().unwrap())
+            .collect();
+        let expected = [
+            "Ingress/web",
+            "Gateway/gw listener any",
+            "Gateway/gw listener quic",
+            "Gateway/gw listener odd",
+        ];
+        assert_eq!(untried, expected);
+        assert!(
+            published
+                .untried
+                .iter()
+                .all(|it| it.offers == Offers::NotTried)
+        );
+    }
+
+    #[test]
+    fn who_names_an_address_has_every_host_looked_for_there() {
+        let address: Address = "192.0.2.1".parse().unwrap();
+        let published = found().published(Some(&address));
+        let shown: Vec<String> = published
+            .targets
+            .iter()
+            .map(|it| it.connect.to_string())
+            .collect();
+        let expected = [
+            "192.0.2.1:443",
+            "192.0.2.1:80",
+            "192.0.2.1:443",
+            "192.0.2.1:8443",
+        ];
+        assert_eq!(shown, expected);
+        assert!(published.targets.iter().all(|it| !it.is_foreign));
+        let address: Address = "[2001:db8::1]:9443".parse().unwrap();
+        let published = found().published(Some(&address));
+        let all = published.targets.iter();
+        assert!(all.clone().count() == 4 && all.clone().all(|it| it.connect == address));
+    }
+}

@@ -264,6 +264,7 @@ async fn unread(client: &Client, place: String, error: Error) -> anyhow::Error {
             Err(error) => error,
         },
         Error::Api(status) if status.code == 404 => EncryptionError::NotInstalled.into(),
+        Error::Api(status) => EncryptionError::NotNow(status.message).into(),
         error => {
             anyhow::Error::new(error).context("the cluster does not answer; is --kubeconfig right?")
         }
