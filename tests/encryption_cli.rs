@@ -6,6 +6,8 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "encryption_cli/files.rs"]
+mod files;
 #[path = "encryption_cli/probes.rs"]
 mod probes;
 #[path = "encryption_cli/reports.rs"]

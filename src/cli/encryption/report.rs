@@ -1,6 +1,6 @@
 //! `covenant encryption report`: what postures say of encryption, printed as they are read.
 //!
-//! May not: keep more than a page of postures, however many namespaces there are.
+//! May not: keep more than a page of a cluster's postures, however many namespaces there are.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, Error};
+use serde_json::json;
 
 use super::address::Address;
 use super::probe::Trusting;
@@ -16,13 +17,15 @@ use super::published::published;
 use super::{EncryptionError, Output, Progress, connect, print};
 use crate::api::names::{LABEL_TENANT, POSTURE_NAME};
 use crate::cli::connect::Connection;
-use crate::cli::plan::Instant;
-use crate::model::Kind;
+use crate::cli::files::Sources;
+use crate::cli::plan::{self, Instant, Opened};
+use crate::model::{Kind, ObjectKey};
 use crate::render::{
     EncryptionSummary, NamespaceEncryption, NoPosture, encryption_begin, encryption_end,
     encryption_next, encryption_summary_text, namespace_encryption, namespace_encryption_text,
     namespace_without_posture,
 };
+use crate::simulate;
 
 /// Objects asked for at once.
 const PAGE: u32 = 500;
@@ -30,7 +33,9 @@ const PAGE: u32 = 500;
 /// Arguments of `covenant encryption report`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Verified: it was tried, and seen. Proven: what is written on it says so, by the documentation of who carries it out. \
+    after_help = "With -f it reads manifests, and tells what a cluster with these and no more would come to: what is only seen on a cluster, \
+                  such as ciphertext in etcd, is unknown. Without -f it reads postures of a cluster.\n\n\
+                  Verified: it was tried, and seen. Proven: what is written on it says so, by the documentation of who carries it out. \
                   Attested: somebody answers for it, until a date. Not shown are NotEncrypted, Unknown (it could not be found out) and \
                   NotJudged (nobody asked, or there is no way to tell).\n\n\
                   It repeats what the operator wrote last; whether the operator runs is told by `covenant check`.\n\n\
@@ -38,15 +43,14 @@ const PAGE: u32 = 500;
                   2 error."
 )]
 pub(super) struct ReportArguments {
-    /// Namespace; your kubeconfig's when absent.
-    #[arg(short, long)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    sources: Sources,
     /// Every namespace that is enrolled.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
     /// Also connect, from here, to the hosts that Ingresses and Gateways publish, as `covenant encryption probe` does. The names are
     /// the tenants' choice: one that leads to this machine or its link is not followed.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "filenames")]
     probe: bool,
     /// With --probe: connect to this address in place of what the names lead to, such as a load balancer's.
     #[arg(long, value_name = "ADDRESS[:PORT]", requires = "probe")]
@@ -74,9 +78,7 @@ pub(super) async fn run(arguments: &ReportArguments) -> anyhow::Result<bool> {
         true => Some(Prober::new(&arguments.trusting, now)?),
         false => None,
     };
-    let client = arguments.connection.client().await?;
     let mut telling = Telling {
-        client: &client,
         prober,
         connect_to,
         output: arguments.output,
@@ -85,19 +87,27 @@ pub(super) async fn run(arguments: &ReportArguments) -> anyhow::Result<bool> {
         count: 0,
         progress: Progress::new(),
     };
-    if arguments.all_namespaces {
-        telling.everywhere().await?;
+    let sources = &arguments.sources;
+    if !sources.filenames.is_empty() {
+        if arguments.connection.is_named() {
+            bail!("name manifests with -f, or a cluster with --kubeconfig or --context; not both");
+        }
+        telling.files(sources)?;
     } else {
-        let namespace = arguments.namespace.clone();
-        let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-        telling.within(&namespace).await?;
+        let client = arguments.connection.client().await?;
+        if arguments.all_namespaces {
+            telling.everywhere(&client).await?;
+        } else {
+            let namespace = sources.namespace.clone();
+            let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+            telling.within(&client, &namespace).await?;
+        }
     }
     telling.end()?;
     Ok(telling.summary.is_shown())
 }
 
-struct Telling<'a> {
-    client: &'a Client,
+struct Telling {
     prober: Option<Prober>,
     connect_to: Option<Address>,
     output: Output,
@@ -107,50 +117,54 @@ struct Telling<'a> {
     progress: Progress,
 }
 
-impl Telling<'_> {
-    async fn within(&mut self, namespace: &str) -> anyhow::Result<()> {
+impl Telling {
+    /// Tells what a cluster with these manifests alone would come to.
+    fn files(&mut self, sources: &Sources) -> anyhow::Result<()> {
+        let Opened { world, notes, .. } = plan::open(sources, self.now)?;
+        for note in notes {
+            anstream::eprintln!("note: {note}");
+        }
+        let world = simulate::converge(world, self.now)?.world;
+        let of = |name: &str| {
+            let posture = world.posture(&ObjectKey::new(name, POSTURE_NAME))?;
+            let mut object =
+                DynamicObject::new(POSTURE_NAME, &Kind::Posture.api_resource()).within(name);
+            object.metadata.generation = Some(posture.meta.generation);
+            object.data = json!({ "spec": posture.spec, "status": posture.status });
+            Some(namespace_encryption(&object))
+        };
+        if let Some(name) = &sources.namespace {
+            let none = || namespace_without_posture(name, NoPosture::NotEnrolled);
+            return self.print(&of(name).unwrap_or_else(none));
+        }
+        for told in world.namespaces().keys().filter_map(|name| of(name)) {
+            self.print(&told)?;
+        }
+        Ok(())
+    }
+
+    async fn within(&mut self, client: &Client, namespace: &str) -> anyhow::Result<()> {
         let resource = Kind::Posture.api_resource();
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
         let told = match api.get(POSTURE_NAME).await {
             Ok(posture) => namespace_encryption(&posture),
             Err(Error::Api(status)) if status.code == 404 && !names_an_object(&status) => {
                 return Err(EncryptionError::NotInstalled.into());
             }
             Err(Error::Api(status)) if status.code == 404 => {
-                namespace_without_posture(namespace, self.why_none(namespace).await?)
+                namespace_without_posture(namespace, why_none(client, namespace).await?)
             }
             Err(error) => {
                 let place = format!("namespace {namespace}");
-                return Err(unread(self.client, place, error).await);
+                return Err(unread(client, place, error).await);
             }
         };
-        self.tell(told).await
+        self.tell(client, told).await
     }
 
-    async fn why_none(&self, namespace: &str) -> anyhow::Result<NoPosture> {
-        let api: Api<DynamicObject> =
-            Api::all_with(self.client.clone(), &Kind::Namespace.api_resource());
-        match api.get_metadata(namespace).await {
-            Ok(found) => {
-                let labels = found.metadata.labels.unwrap_or_default();
-                Ok(if labels.contains_key(LABEL_TENANT) {
-                    NoPosture::NotYet
-                } else {
-                    NoPosture::NotEnrolled
-                })
-            }
-            Err(Error::Api(status)) if status.code == 404 => {
-                Err(EncryptionError::NoSuchNamespace(namespace.to_owned()).into())
-            }
-            Err(Error::Api(status)) if status.code == 403 => Ok(NoPosture::MayNotRead),
-            Err(error) => Err(unread(self.client, format!("namespace {namespace}"), error).await),
-        }
-    }
-
-    async fn everywhere(&mut self) -> anyhow::Result<()> {
+    async fn everywhere(&mut self, client: &Client) -> anyhow::Result<()> {
         let resource = Kind::Posture.api_resource();
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let mut parameters = ListParams::default()
             .limit(PAGE)
             .fields(&format!("metadata.name={POSTURE_NAME}"));
@@ -160,26 +174,30 @@ impl Telling<'_> {
                 Ok(page) => page,
                 Err(error) => {
                     let place = "all namespaces".to_owned();
-                    return Err(unread(self.client, place, error).await);
+                    return Err(unread(client, place, error).await);
                 }
             };
             for posture in &page.items {
                 let told = namespace_encryption(posture);
                 seen.insert(told.name.clone());
-                self.tell(told).await?;
+                self.tell(client, told).await?;
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => break,
             }
         }
-        self.without_posture(&seen).await
+        self.without_posture(client, &seen).await
     }
 
     /// Tells of enrolled namespaces that have no posture.
-    async fn without_posture(&mut self, seen: &BTreeSet<String>) -> anyhow::Result<()> {
+    async fn without_posture(
+        &mut self,
+        client: &Client,
+        seen: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
         let api: Api<DynamicObject> =
-            Api::all_with(self.client.clone(), &Kind::Namespace.api_resource());
+            Api::all_with(client.clone(), &Kind::Namespace.api_resource());
         let mut parameters = ListParams::default().limit(PAGE).labels(LABEL_TENANT);
         loop {
             let page = match api.list_metadata(&parameters).await {
@@ -198,7 +216,7 @@ impl Telling<'_> {
             };
             let names = page.items.into_iter().filter_map(|it| it.metadata.name);
             for name in names.filter(|name| !seen.contains(name)) {
-                self.tell(namespace_without_posture(&name, NoPosture::NotYet))
+                self.tell(client, namespace_without_posture(&name, NoPosture::NotYet))
                     .await?;
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -208,30 +226,38 @@ impl Telling<'_> {
         }
     }
 
-    async fn tell(&mut self, mut namespace: NamespaceEncryption) -> anyhow::Result<()> {
+    async fn tell(
+        &mut self,
+        client: &Client,
+        mut namespace: NamespaceEncryption,
+    ) -> anyhow::Result<()> {
         if let Some(prober) = &self.prober {
             self.progress
                 .tell(&format!("reading what {} publishes", namespace.name));
             let connect_to = self.connect_to.as_ref();
-            let published = published(self.client, &namespace.name, connect_to).await?;
+            let published = published(client, &namespace.name, connect_to).await?;
             let mut probes = prober.all(published.targets, &mut self.progress).await;
             probes.extend(published.untried);
             namespace.probes = Some(probes);
         }
+        self.print(&namespace)
+    }
+
+    fn print(&mut self, namespace: &NamespaceEncryption) -> anyhow::Result<()> {
         self.progress.clear();
-        self.summary.add(&namespace);
+        self.summary.add(namespace);
         let is_first = self.count == 0;
         self.count += 1;
         match self.output {
             Output::Text => {
-                let text = namespace_encryption_text(&namespace, self.now);
+                let text = namespace_encryption_text(namespace, self.now);
                 print(&format!("{text}\n"))
             }
             Output::Json => {
                 if is_first {
                     print(&encryption_begin(self.now))?;
                 }
-                print(&encryption_next(&namespace, is_first)?)
+                print(&encryption_next(namespace, is_first)?)
             }
         }
     }
@@ -247,6 +273,26 @@ impl Telling<'_> {
                 print(&encryption_end(&self.summary)?)
             }
         }
+    }
+}
+
+/// Why a namespace has no posture.
+async fn why_none(client: &Client, namespace: &str) -> anyhow::Result<NoPosture> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &Kind::Namespace.api_resource());
+    match api.get_metadata(namespace).await {
+        Ok(found) => {
+            let labels = found.metadata.labels.unwrap_or_default();
+            Ok(if labels.contains_key(LABEL_TENANT) {
+                NoPosture::NotYet
+            } else {
+                NoPosture::NotEnrolled
+            })
+        }
+        Err(Error::Api(status)) if status.code == 404 => {
+            Err(EncryptionError::NoSuchNamespace(namespace.to_owned()).into())
+        }
+        Err(Error::Api(status)) if status.code == 403 => Ok(NoPosture::MayNotRead),
+        Err(error) => Err(unread(client, format!("namespace {namespace}"), error).await),
     }
 }
 
