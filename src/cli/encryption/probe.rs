@@ -18,8 +18,8 @@ use crate::render::{Finding, TlsProbes, escaped_json, tls_probes_text};
     after_help = "A server is connected to at most three times: by a client that offers TLS 1.3 and 1.2, by one that offers TLS 1.2 \
                   alone, and in plain HTTP where it did not answer to TLS. Nothing is sent but handshakes, and `HEAD /` to who did \
                   not answer. Of the addresses of a name the first one that takes the connection is probed. It is what one client sees \
-                  from here: another server behind the same address, and TLS 1.2 with cipher suites that nobody should use, are not \
-                  seen; whether a certificate was revoked is not looked at.\n\n\
+                  from here: another server behind the same address is not seen; a server that may have TLS 1.2 with cipher suites \
+                  that this client lacks is told as not known; whether a certificate was revoked is not looked at.\n\n\
                   Exit code: 0 every server offers TLS 1.3 only and has a valid certificate, 1 one does not or could not be seen to, \
                   2 error."
 )]
