@@ -352,7 +352,7 @@ async fn what_is_published_is_probed_where_it_was_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_namespaces_than_a_page_are_all_told_once() {
-    const COUNT: usize = 520;
+    const COUNT: usize = 230;
     let stage = stage().await;
     let admin = stage.cluster.admin().client().unwrap();
     let namespaces = Api::all_with(

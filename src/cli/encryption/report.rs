@@ -27,8 +27,10 @@ use crate::render::{
 };
 use crate::simulate;
 
-/// Objects asked for at once.
-const PAGE: u32 = 500;
+/// Postures asked for at once. One may have some hundred kilobytes.
+const POSTURES: u32 = 100;
+/// Names of namespaces asked for at once.
+const NAMES: u32 = 500;
 
 /// Arguments of `covenant encryption report`.
 #[derive(Debug, clap::Args)]
@@ -166,7 +168,7 @@ impl Telling {
         let resource = Kind::Posture.api_resource();
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let mut parameters = ListParams::default()
-            .limit(PAGE)
+            .limit(POSTURES)
             .fields(&format!("metadata.name={POSTURE_NAME}"));
         let mut seen = BTreeSet::new();
         loop {
@@ -198,7 +200,7 @@ impl Telling {
     ) -> anyhow::Result<()> {
         let api: Api<DynamicObject> =
             Api::all_with(client.clone(), &Kind::Namespace.api_resource());
-        let mut parameters = ListParams::default().limit(PAGE).labels(LABEL_TENANT);
+        let mut parameters = ListParams::default().limit(NAMES).labels(LABEL_TENANT);
         loop {
             let page = match api.list_metadata(&parameters).await {
                 Ok(page) => page,
