@@ -19,6 +19,10 @@ fn probe(server: &Server, authority: &Authority, more: &[&str]) -> Output {
     if !more.contains(&"--server-name") {
         arguments.extend(["--server-name", NAME]);
     }
+    // Servers here may be slow, and only silence is waited for to the end.
+    if !more.contains(&"--timeout") {
+        arguments.extend(["--timeout", "60"]);
+    }
     arguments.extend(more);
     covenant(&arguments)
 }
@@ -154,8 +158,8 @@ fn without_ca_the_systems_roots_judge() {
 #[test]
 fn plain_text_is_told_from_silence_and_both_from_nothing() {
     let authority = Authority::new();
-    let judged = |server: &Server| {
-        let output = probe(server, &authority, &["-o", "json", "--timeout", "1"]);
+    let judged = |server: &Server, timeout: &str| {
+        let output = probe(server, &authority, &["-o", "json", "--timeout", timeout]);
         let found = seen(1, &output);
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         (text("offers"), text("reason"), text("result"))
@@ -171,7 +175,7 @@ fn plain_text_is_told_from_silence_and_both_from_nothing() {
 
     let http = answers(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     let words = "plain HTTP: HTTP/1.1 400 Bad Request";
-    is(&judged(&http), "NoTls", words, "Failed");
+    is(&judged(&http, "60"), "NoTls", words, "Failed");
     assert_eq!(http.connections(), 1);
 
     // It waits for the end of a line, which no handshake has.
@@ -188,7 +192,7 @@ fn plain_text_is_told_from_silence_and_both_from_nothing() {
         end(stream);
     });
     is(
-        &judged(&patient),
+        &judged(&patient, "5"),
         "NoTls",
         "plain HTTP: HTTP/1.0 200 OK",
         "Failed",
@@ -198,7 +202,7 @@ fn plain_text_is_told_from_silence_and_both_from_nothing() {
         let _ = stream.write_all(b"SSH-2.0-x\x1b[31m\r\n");
         end(stream);
     });
-    let found = judged(&greets);
+    let found = judged(&greets, "60");
     is(
         &found,
         "NoTls",
@@ -210,14 +214,14 @@ fn plain_text_is_told_from_silence_and_both_from_nothing() {
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
     });
     is(
-        &judged(&silent),
+        &judged(&silent, "1"),
         "NoAnswer",
         "nothing was said in time",
         "Unknown",
     );
     let closes = Server::new(drop);
     let words = "closed without an answer";
-    is(&judged(&closes), "NoAnswer", words, "Unknown");
+    is(&judged(&closes, "60"), "NoAnswer", words, "Unknown");
     assert_eq!(
         closes.connections(),
         2,
@@ -244,7 +248,7 @@ fn plain_text_is_told_from_silence_and_both_from_nothing() {
 fn what_answers_and_shakes_no_hands_is_no_tls_1_3() {
     let authority = Authority::new();
     let judged = |server: &Server| {
-        let output = probe(server, &authority, &["-o", "json", "--timeout", "2"]);
+        let output = probe(server, &authority, &["-o", "json"]);
         let found = seen(1, &output);
         (found["offers"].clone(), found["reason"].to_string())
     };
@@ -308,7 +312,8 @@ fn many_servers_are_told_in_the_order_in_which_they_were_named() {
         .collect();
     let addresses: Vec<String> = servers.iter().map(Server::text).collect();
     let ca = authority.file().display().to_string();
-    let mut arguments = vec!["probe", "--ca", &ca, "--server-name", NAME, "-o", "json"];
+    let mut arguments = vec!["probe", "--ca", &ca, "--server-name", NAME];
+    arguments.extend(["--timeout", "60", "-o", "json"]);
     arguments.extend(addresses.iter().map(String::as_str));
     let report = as_json(&exits(0, &covenant(&arguments)));
     let told = report["probes"].as_array().unwrap().iter();
@@ -327,7 +332,16 @@ fn ipv6_is_probed_in_brackets() {
     let config = authority.config_with(ONLY_13, request(&["::1"]));
     let server = Server::on("[::1]:0", move |stream| talk(&config, stream));
     let ca = authority.file().display().to_string();
-    let output = covenant(&["probe", &server.text(), "--ca", &ca, "-o", "json"]);
+    let output = covenant(&[
+        "probe",
+        &server.text(),
+        "--ca",
+        &ca,
+        "--timeout",
+        "60",
+        "-o",
+        "json",
+    ]);
     let found = seen(0, &output);
     assert_eq!(found["target"], server.text());
     assert_eq!(found["offers"], "Tls13Only");

@@ -332,6 +332,8 @@ async fn what_is_published_is_probed_where_it_was_asked_for() {
             &ca,
             "-o",
             "json",
+            "--timeout",
+            "60",
         ];
         let report = as_json(&exits(code, &covenant(admin, &arguments)));
         let probes = report["namespaces"][0]["probes"].as_array().unwrap();
