@@ -11,6 +11,8 @@ pub mod connect;
 pub mod crds;
 #[cfg(feature = "operator")]
 pub mod decision;
+#[cfg(feature = "operator")]
+pub mod encryption;
 pub mod explain;
 pub mod files;
 pub mod guards;
@@ -56,6 +58,9 @@ enum Command {
     Hold(hold::HoldArguments),
     /// Preview and explain what is kept and disposed of, and lift the limit of a disposal
     Retention(retention::RetentionArguments),
+    /// Report what is encrypted at rest and in transit, and probe which TLS servers negotiate
+    #[cfg(feature = "operator")]
+    Encryption(encryption::EncryptionArguments),
     /// Read and verify the ledger of what was done, offline
     Ledger(ledger::LedgerArguments),
     /// In an emergency: a kubeconfig with the authority of Covenant's officers, which ends by itself
@@ -79,6 +84,8 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "operator")]
         Command::Hold(arguments) => hold::run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Retention(arguments) => retention::run(arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "operator")]
+        Command::Encryption(arguments) => encryption::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         #[cfg(feature = "operator")]
         Command::BreakGlass(arguments) => break_glass::run(arguments).map(|()| ExitCode::SUCCESS),

@@ -4,6 +4,7 @@
 //! I/O, or know whether a terminal reads it; styles are always there and taken off on the way out.
 
 mod checks;
+mod encryption;
 mod gates;
 mod hold;
 mod reach;
@@ -14,6 +15,12 @@ mod table;
 mod text;
 
 pub use checks::{Check, CheckReport, Finding, checks_text};
+pub use encryption::{
+    CertificateSeen, EncryptionSummary, ItemCounts, ItemReport, NamespaceEncryption, Negotiated,
+    NoPosture, Offers, TlsProbe, TlsProbes, Trust, encryption_begin, encryption_end,
+    encryption_next, encryption_summary_text, escaped_json, namespace_encryption,
+    namespace_encryption_text, namespace_without_posture, tls_probe_text, tls_probes_text,
+};
 pub use gates::Gate;
 pub use hold::{
     ConditionReport, EffectReport, HoldDecided, HoldState, HoldStories, HoldStory, LeftOut,

@@ -17,3 +17,4 @@ pub use preview::{
 pub use story::{NearRule, RetentionStory, StoryRule, retention_story};
 pub use text::{limit_lifted_text, retention_preview_text, retention_story_text};
 pub(super) use text::{policy_lines, retention_summary};
+pub(super) use words::clean;

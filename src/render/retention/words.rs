@@ -12,7 +12,7 @@ use crate::plan::{Fate, Withheld};
 const LONGEST: usize = 253;
 
 /// Somebody else's text, without what a terminal would obey or show otherwise than it is.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::render) fn clean(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (count, letter) in text.chars().enumerate() {
         if count >= LONGEST * 4 {
