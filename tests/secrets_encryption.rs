@@ -15,6 +15,9 @@
 )]
 #[path = "stories/stage.rs"]
 mod stage;
+#[allow(dead_code, reason = "shared with the tests of other plans")]
+#[path = "support/world.rs"]
+mod world;
 
 #[path = "secrets_encryption/counters.rs"]
 mod counters;
@@ -22,6 +25,8 @@ mod counters;
 mod course;
 #[path = "secrets_encryption/crowd.rs"]
 mod crowd;
+#[path = "secrets_encryption/planned.rs"]
+mod planned;
 #[path = "secrets_encryption/rights.rs"]
 mod rights;
 #[path = "secrets_encryption/scene.rs"]

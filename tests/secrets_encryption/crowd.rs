@@ -10,7 +10,7 @@ use testbed::audit::Counts;
 use testbed::encryption::Provider;
 use testbed::raw::{Call, JSON};
 
-use crate::scene::{ask, in_etcd, says};
+use crate::scene::{ask, encrypted, in_etcd, says};
 use crate::stage::{Stage, in_days};
 
 /// Writes Secrets and ConfigMaps as fast as it can, until it is told to stop.
@@ -63,15 +63,14 @@ async fn in_a_crowd(providers: &[Provider], state: &str, reason: &str, stored: &
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_that_write_secrets_all_the_time_do_not_make_plain_text_look_encrypted() {
-    use Provider::{AesCbc, Identity};
-    in_a_crowd(&[Identity, AesCbc], "NotEncrypted", "StoredPlain", "plain").await;
+    let [cbc, identity] = encrypted();
+    in_a_crowd(&[identity, cbc], "NotEncrypted", "StoredPlain", "plain").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_do_they_make_ciphertext_look_plain() {
-    use Provider::{AesCbc, Identity};
     in_a_crowd(
-        &[AesCbc, Identity],
+        &encrypted(),
         "Unknown",
         "KeySizeNotVisible",
         "k8s:enc:aescbc",
@@ -81,7 +80,7 @@ async fn nor_do_they_make_ciphertext_look_plain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_is_three_canaries_and_afterwards_nobody_is_asked() {
-    let stage = Stage::with(ClusterOptions::new().encrypting(&[Provider::AesCbc])).await;
+    let stage = Stage::with(ClusterOptions::new().encrypting(&encrypted())).await;
     let tenant = stage.tenant("counted").await;
     let user = stage.cluster.operator_identity().await.unwrap();
     let audit = stage.cluster.audit().unwrap();
@@ -103,7 +102,7 @@ async fn a_trial_is_three_canaries_and_afterwards_nobody_is_asked() {
         .filter(|event| event.user() == user.name());
     let ours: Vec<_> = ours.collect();
     let of = |wanted: &str| {
-        let uris = ours.iter().filter(|event| event.uri().contains(wanted));
+        let uris = ours.iter().filter(|event| event.uri.contains(wanted));
         uris.count()
     };
     println!("{}", Counts::of(&ours));

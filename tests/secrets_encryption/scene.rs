@@ -1,6 +1,7 @@
 //! What these stories share: a baseline that asks, what it is told, and what lies in etcd.
 
 use serde_json::{Value, json};
+use testbed::encryption::{Key, Provider};
 use testbed::names::CANARY_SECRETS;
 use testbed::{Cluster, eventually};
 
@@ -12,6 +13,11 @@ pub fn asking() -> Value {
     baseline["spec"]["encryption"] =
         json!({ "atRest": { "storageClasses": [], "secrets": "Verify" } });
     baseline
+}
+
+/// Providers of which the first encrypts, with a key of its own.
+pub fn encrypted() -> [Provider; 2] {
+    [Provider::AesCbc(Key::new().unwrap()), Provider::Identity]
 }
 
 /// Asks, and enrols a namespace.
@@ -59,10 +65,15 @@ pub async fn says(cluster: &Cluster, state: &str, reason: &str) -> Value {
 
 /// How the newest canary lies in etcd: the prefix before a ciphertext, or `plain`.
 pub async fn in_etcd(cluster: &Cluster) -> String {
+    stored(cluster, &CANARY_SECRETS).await
+}
+
+/// How the newest of these canaries lies in etcd.
+pub async fn stored(cluster: &Cluster, names: &[&str]) -> String {
     let written = cluster.etcd().unwrap().history().await.unwrap();
     let canary = |key: &str| {
         let of = |name: &&str| key == format!("/registry/secrets/covenant-system/{name}");
-        CANARY_SECRETS.iter().any(|name| of(&name))
+        names.iter().any(|name| of(&name))
     };
     let newest = written.iter().rev().find(|event| canary(&event.key));
     let stored = newest.and_then(|event| event.object()).expect("a canary");

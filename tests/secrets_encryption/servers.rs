@@ -1,11 +1,11 @@
 //! Several API servers on one etcd: the weakest answer counts, and names its server.
 
 use serde_json::json;
-use testbed::encryption::Provider;
+use testbed::names::CANARY_SECRETS;
 use testbed::operator::{Operator, OperatorOptions};
 use testbed::{Cluster, ClusterOptions, Identity};
 
-use crate::scene::{asking, says};
+use crate::scene::{asking, encrypted, says, stored};
 use crate::stage::COVENANT;
 
 fn address(identity: &Identity) -> String {
@@ -28,9 +28,9 @@ async fn operator_at(cluster: &Cluster, servers: &[String]) -> Operator {
     operator
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_server_that_stores_plain_text_is_named_among_those_that_encrypt() {
-    let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
+/// A cluster on which the baseline asks, and nobody tries.
+async fn asked(options: ClusterOptions) -> Cluster {
+    let cluster = Cluster::start(options).await.unwrap();
     cluster.install_chart().await.unwrap();
     let engineer = cluster.platform_engineer().await.unwrap();
     let labels = json!({ "privacy.cloudnexus.io/tenant": "acme" });
@@ -39,9 +39,14 @@ async fn one_server_that_stores_plain_text_is_named_among_those_that_encrypt() {
         let applied = engineer.apply(&object.to_string()).await;
         applied.unwrap().success().unwrap();
     }
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_that_stores_plain_text_is_named_among_those_that_encrypt() {
+    let cluster = asked(ClusterOptions::new()).await;
     // Only the second one is started with it.
-    let providers = [Provider::AesCbc, Provider::Identity];
-    cluster.store_secrets(&providers).unwrap();
+    cluster.store_secrets(&encrypted()).unwrap();
     let second = cluster.another_api_server().await.unwrap();
     let servers = [address(cluster.admin()), address(second.admin())];
     let _operator = operator_at(&cluster, &servers).await;
@@ -57,4 +62,22 @@ async fn one_server_that_stores_plain_text_is_named_among_those_that_encrypt() {
     let told = says(&cluster, "Unknown", "KeySizeNotVisible").await;
     let evidence = told["evidence"].as_str().unwrap();
     assert!(evidence.contains("(2 of 2 API servers)"), "{evidence}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_read_the_canary_of_another_is_tried_with_one_of_its_own() {
+    let cluster = asked(ClusterOptions::new().encrypting(&encrypted())).await;
+    cluster.store_secrets(&encrypted()).unwrap();
+    let second = cluster.another_api_server().await.unwrap();
+    let servers = [address(cluster.admin()), address(second.admin())];
+    let _operator = operator_at(&cluster, &servers).await;
+    let told = says(&cluster, "Unknown", "KeySizeNotVisible").await;
+    let evidence = told["evidence"].as_str().unwrap();
+    assert!(
+        evidence.matches("(1 of 2 API servers)").count() == 2,
+        "{evidence}"
+    );
+    for name in &CANARY_SECRETS[..2] {
+        assert_eq!(stored(&cluster, &[name]).await, "k8s:enc:aescbc", "{name}");
+    }
 }

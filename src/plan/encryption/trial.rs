@@ -107,6 +107,8 @@ fn told(found: Found, at: Timestamp, stored: Option<&SecretsInForce>) -> Secrets
         evidence,
     } = found;
     let evidence = shortened(&evidence, EVIDENCE);
+    // As conditions tell it, in whole seconds.
+    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     let same = stored.filter(|stored| {
         stored.state == state && stored.reason == reason && stored.evidence == evidence
     });

@@ -379,7 +379,7 @@ fn write_encryption(file: &Path, providers: &[Provider]) -> anyhow::Result<()> {
     if providers.is_empty() {
         return fs::remove_file(file).context("the cluster encrypts nothing as it is");
     }
-    let text = encryption::configuration(providers)?.to_string();
+    let text = encryption::configuration(providers).to_string();
     kubeconfig::write_private(file, &text)
 }
 
