@@ -3,6 +3,7 @@
 //! May not: decide what is encrypted. That is the planner's.
 
 pub mod drivers;
+pub mod published;
 mod storage;
 
 use std::collections::BTreeMap;
