@@ -3,8 +3,10 @@
 //! May not: decide what is encrypted. That is the planner's.
 
 pub mod drivers;
+mod publication;
 pub mod published;
 mod storage;
+pub mod transit;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +20,7 @@ use crate::api::{
     StorageClassProof, StorageClassRule,
 };
 
+pub use publication::{ObservedPublication, Rests, Target as PublishedTarget};
 pub use storage::{ObservedClaim, ObservedClass, has_scratch};
 
 /// What a readable baseline says of encryption.

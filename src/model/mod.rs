@@ -31,7 +31,7 @@ pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DisposalBounds, DnsTer
 pub use dirty::Dirty;
 pub use encryption::{
     AtRestTerms, AttestationTerms, ClassGround, ClassRule, EncryptionTerms, ObservedClaim,
-    ObservedClass, OwnDriver, SecretsTerms,
+    ObservedClass, ObservedPublication, OwnDriver, PublishedTarget, Rests, SecretsTerms,
 };
 pub use error::FieldError;
 pub use grant::{

@@ -211,7 +211,7 @@ const ROUTER_TLS: &str = "traefik.ingress.kubernetes.io/router.tls";
 const ROUTER_OPTIONS: &str = "traefik.ingress.kubernetes.io/router.tls.options";
 
 /// Whether an Ingress names Traefik, by its class or an annotation.
-fn is_traefiks(object: &Value) -> bool {
+pub(super) fn is_traefiks(object: &Value) -> bool {
     let class = annotation(object, "kubernetes.io/ingress.class");
     let annotations = object.pointer("/metadata/annotations");
     let annotations = annotations.and_then(Value::as_object);
@@ -227,7 +227,7 @@ fn is_traefiks(object: &Value) -> bool {
 
 /// The name of the TLSOption of its own namespace that an Ingress names for Traefik. A namespace that begins like its own may
 /// be meant: `a-b-c@kubernetescrd` is `b-c` of `a`, and `c` of `a-b`.
-fn own_options(object: &Value) -> Option<&str> {
+pub(super) fn own_options(object: &Value) -> Option<&str> {
     let namespace = text_at(object, "/metadata/namespace");
     let named = annotation(object, ROUTER_OPTIONS).strip_suffix("@kubernetescrd")?;
     named.strip_prefix(namespace)?.strip_prefix(['-', '_'])
@@ -282,7 +282,7 @@ fn istio_gateway(spec: &Value) -> Option<Fault> {
 }
 
 /// Whether Istio opens TLS in this mode.
-fn is_opened(mode: &str) -> bool {
+pub(super) fn is_opened(mode: &str) -> bool {
     matches!(
         mode,
         "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL" | "OPTIONAL_MUTUAL"
@@ -325,29 +325,29 @@ fn is_encrypted(protocol: &str) -> bool {
 }
 
 /// A field that is there, and not null.
-fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+pub(super) fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
     value.get(field).filter(|value| !value.is_null())
 }
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     let list = value.get(field).and_then(Value::as_array);
     list.into_iter().flatten()
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub(super) fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
     let found = value.pointer(pointer).and_then(Value::as_str);
     found.unwrap_or_default()
 }
 
-fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
+pub(super) fn annotation<'a>(object: &'a Value, key: &str) -> &'a str {
     let annotations = object.pointer("/metadata/annotations");
     annotations.map_or("", |annotations| text(annotations, key))
 }
 
-fn is_true(value: &Value, field: &str) -> bool {
+pub(super) fn is_true(value: &Value, field: &str) -> bool {
     value.get(field).and_then(Value::as_bool) == Some(true)
 }
