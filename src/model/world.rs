@@ -2,6 +2,7 @@
 //!
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
+mod published;
 mod read;
 mod recorded;
 mod restraints;
@@ -33,6 +34,7 @@ use super::volume::ObservedVolume;
 use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
 };
+use published::Published;
 use recorded::Recorded;
 use restraints::Restraints;
 use retained::Retained;
@@ -87,6 +89,7 @@ pub struct World {
     runs: Runs,
     recorded: Recorded,
     stored: Stored,
+    published: Published,
 }
 
 impl World {

@@ -7,8 +7,8 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::published::{
-    Fault, Reads, annotation, fault, given, is_opened, is_traefiks, is_true, list, own_options,
-    text, text_at,
+    Fault, Reads, annotation, fault, given, is_encrypted, is_opened, is_traefiks, is_true, list,
+    own_options, text, text_at,
 };
 use super::transit::Looked;
 
@@ -39,7 +39,9 @@ pub enum Rests {
         /// Its class.
         class: String,
         /// Listeners at which TLS is opened.
-        listeners: Vec<String>,
+        opened: Vec<String>,
+        /// Listeners that take plain bytes.
+        plain: Vec<String>,
     },
     /// Nothing; it is the policy of these.
     PolicyOf(Vec<Target>),
@@ -161,17 +163,22 @@ fn rests(reads: Reads, object: &Value) -> Rests {
 }
 
 fn listeners(spec: &Value) -> Rests {
-    let is_passed_on = |listener: &&Value| text_at(listener, "/tls/mode") == "Passthrough";
-    let listeners: Vec<String> = list(spec, "listeners")
-        .filter(|listener| !is_passed_on(listener))
-        .map(|listener| text(listener, "name").to_owned())
-        .collect();
-    if listeners.is_empty() && list(spec, "listeners").next().is_some() {
+    let names = |keep: fn(&Value) -> bool| -> Vec<String> {
+        let kept = list(spec, "listeners").filter(|listener| keep(listener));
+        kept.map(|listener| text(listener, "name").to_owned())
+            .collect()
+    };
+    let plain = names(|listener| !is_encrypted(text(listener, "protocol")));
+    let opened = names(|listener| {
+        is_encrypted(text(listener, "protocol")) && text_at(listener, "/tls/mode") != "Passthrough"
+    });
+    if opened.is_empty() && plain.is_empty() && list(spec, "listeners").next().is_some() {
         return Rests::Pod;
     }
     Rests::Policy {
         class: text(spec, "gatewayClassName").to_owned(),
-        listeners,
+        opened,
+        plain,
     }
 }
 

@@ -320,7 +320,7 @@ fn first<const N: usize>(found: [(bool, Fault); N]) -> Option<Fault> {
     found.map(|(_, fault)| fault)
 }
 
-fn is_encrypted(protocol: &str) -> bool {
+pub(super) fn is_encrypted(protocol: &str) -> bool {
     matches!(protocol, "HTTPS" | "TLS")
 }
 
