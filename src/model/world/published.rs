@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ByNamespace, World, replace_in};
+use crate::model::encryption::published::Reads;
 use crate::model::encryption::transit::{Looked, PublishedKind};
 use crate::model::{Dirty, KindState, ObjectKey, ObservedPublication, Rests};
 
@@ -80,19 +81,8 @@ impl World {
         }
         let mut dirty = Dirty::default();
         let mut namespaces = BTreeSet::from([key.namespace.as_str()]);
-        // Routes may attach to listeners of another namespace.
-        for known in self.published.kinds.values() {
-            for (namespace, objects) in &known.objects {
-                let attaches = |publication: &ObservedPublication| match &publication.rests {
-                    Rests::Listeners(targets) => targets
-                        .iter()
-                        .any(|target| target.namespace == key.namespace),
-                    _ => false,
-                };
-                if objects.values().any(attaches) {
-                    namespaces.insert(namespace);
-                }
-            }
+        if let Looked::At(Reads::Listeners | Reads::ClientTrafficPolicy) = kind.reads {
+            namespaces.extend(self.namespaces_attached_to(&key.namespace));
         }
         for namespace in namespaces {
             if self.is_enrolled(namespace) {
@@ -100,6 +90,23 @@ impl World {
             }
         }
         dirty
+    }
+
+    /// Namespaces of which routes attach to listeners of this one.
+    fn namespaces_attached_to(&self, namespace: &str) -> impl Iterator<Item = &str> {
+        let attaches = move |publication: &ObservedPublication| match &publication.rests {
+            Rests::Listeners(targets) => {
+                let mut targets = targets.iter();
+                targets.any(|target| target.namespace == namespace)
+            }
+            _ => false,
+        };
+        let kinds = self.published.kinds.iter();
+        let routes = kinds.filter(|(kind, _)| kind.reads == Looked::At(Reads::Route));
+        let objects = routes.flat_map(|(_, known)| &known.objects);
+        objects
+            .filter(move |(_, objects)| objects.values().any(attaches))
+            .map(|(namespace, _)| namespace.as_str())
     }
 
     /// Names of what is known of a kind, for finding out which a new list lacks.

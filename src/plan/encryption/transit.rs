@@ -122,11 +122,10 @@ fn judge(
     publication: &ObservedPublication,
 ) -> Option<Found> {
     if let Some(fault) = publication.fault {
-        let evidence = format!("{fault}; until then it stays as it is");
         return Some(found(
             EncryptionState::NotEncrypted,
             fault.as_str(),
-            evidence,
+            fault.to_string(),
         ));
     }
     let not_judged =
