@@ -3,7 +3,7 @@
 //! May not: interpret them. A test fails when a file of that folder is not listed here.
 
 /// File name and text of every guard file, in the order in which they are printed.
-pub const FILES: [(&str, &str); 11] = [
+pub const FILES: [(&str, &str); 13] = [
     (
         "appointments.yaml",
         include_str!("../../charts/covenant/guards/appointments.yaml"),
@@ -47,5 +47,13 @@ pub const FILES: [(&str, &str); 11] = [
     (
         "timers.yaml",
         include_str!("../../charts/covenant/guards/timers.yaml"),
+    ),
+    (
+        "transit-controllers.yaml",
+        include_str!("../../charts/covenant/guards/transit-controllers.yaml"),
+    ),
+    (
+        "transit.yaml",
+        include_str!("../../charts/covenant/guards/transit.yaml"),
     ),
 ];

@@ -3,8 +3,11 @@
 //! May not: decide what is encrypted. That is the planner's.
 
 pub mod drivers;
+mod publication;
+pub mod published;
 pub mod secrets;
 mod storage;
+pub mod transit;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +21,7 @@ use crate::api::{
     StorageClassProof, StorageClassRule,
 };
 
+pub use publication::{ObservedPublication, Rests, Target as PublishedTarget};
 pub use secrets::{SecretsAnswer, SecretsTrial, Unanswered};
 pub use storage::{ObservedClaim, ObservedClass, has_scratch};
 

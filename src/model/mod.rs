@@ -31,7 +31,8 @@ pub use baseline::{AllowedEntry, Baseline, BaselineTerms, DisposalBounds, DnsTer
 pub use dirty::Dirty;
 pub use encryption::{
     AtRestTerms, AttestationTerms, ClassGround, ClassRule, EncryptionTerms, ObservedClaim,
-    ObservedClass, OwnDriver, SecretsAnswer, SecretsTerms, SecretsTrial, Unanswered,
+    ObservedClass, ObservedPublication, OwnDriver, PublishedTarget, Rests, SecretsAnswer,
+    SecretsTerms, SecretsTrial, Unanswered,
 };
 pub use error::FieldError;
 pub use grant::{

@@ -3,6 +3,7 @@
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
 mod ciphered;
+mod published;
 mod read;
 mod recorded;
 mod restraints;
@@ -35,6 +36,7 @@ use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
 };
 use ciphered::Ciphered;
+use published::Published;
 use recorded::Recorded;
 use restraints::Restraints;
 use retained::Retained;
@@ -90,6 +92,7 @@ pub struct World {
     recorded: Recorded,
     stored: Stored,
     ciphered: Ciphered,
+    published: Published,
 }
 
 impl World {

@@ -21,6 +21,7 @@ use super::inquire::completion::Completion;
 use super::inquire::{Asked, Inquirer, Learned};
 use super::inventory::ItemTold;
 use super::patience::{Cause, Lane, Patience};
+use super::publications::Publications;
 use super::retention::{Retention, grounds};
 use super::schedule::Schedule;
 use super::scribe::{LedgerNews, Scribe};
@@ -59,6 +60,7 @@ pub struct Engine {
     /// When a guard was last seen to change.
     guards_written: Option<Instant>,
     retention: Retention,
+    publications: Publications,
     /// Whether other kinds may be selected than those that are followed.
     follow: bool,
     inbox: Receiver<Report>,
@@ -91,8 +93,9 @@ impl Engine {
                 scribe.clone(),
                 metrics.clone(),
                 reports.clone(),
-                listener,
+                listener.clone(),
             ),
+            publications: Publications::new(client.clone(), listener),
             herald: Herald::new(client.clone()),
             inquirer: Inquirer::new(client.clone(), config, scribe.clone(), reports.clone()),
             asked: BTreeSet::new(),
@@ -167,6 +170,10 @@ impl Engine {
         match heard {
             Heard::Kind(kind, told) => self.take_told(kind, told),
             Heard::Item(kind, told) => self.take_item(&kind, told),
+            Heard::Published(told) => {
+                let dirty = self.publications.told(&mut self.world, told);
+                self.mark(dirty);
+            }
         }
     }
 
@@ -278,8 +285,10 @@ impl Engine {
         self.mark(dirty);
     }
 
-    /// Follows the kinds that policies select now.
+    /// Follows the kinds that policies select now, and what tenants publish.
     fn follow(&mut self) {
+        let dirty = self.publications.follow(&mut self.world);
+        self.mark(dirty);
         if std::mem::take(&mut self.follow) {
             let dirty = self.retention.follow(&mut self.world);
             self.mark(dirty);
@@ -446,7 +455,7 @@ impl Engine {
 
     /// Nothing is planned before every kind was listed: a half-filled World would look like an order to delete.
     fn ready(&mut self) -> bool {
-        if !self.ready && self.feed.is_synced() {
+        if !self.ready && self.feed.is_synced() && self.has_looked() {
             self.ready = true;
             for unit in self.world.units() {
                 self.schedule.mark(unit);
@@ -458,6 +467,13 @@ impl Engine {
             tracing::info!("every kind is listed; planning begins");
         }
         self.ready
+    }
+
+    /// Whether what tenants publish was listed once, as far as anybody asks.
+    fn has_looked(&mut self) -> bool {
+        // Everything is planned once this is so.
+        let _ = self.publications.follow(&mut self.world);
+        self.publications.is_settled(&self.world)
     }
 
     /// Plans one unit and sets its writes going.

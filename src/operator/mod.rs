@@ -13,6 +13,7 @@ mod inquire;
 mod inventory;
 mod metrics;
 mod patience;
+mod publications;
 mod retention;
 mod schedule;
 mod scribe;

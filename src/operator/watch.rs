@@ -11,6 +11,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::mpsc::Sender;
 
 use super::inventory::ItemTold;
+use super::publications::PublishedTold;
 use crate::api::names::{LABEL_MANAGED_BY, MANAGED_BY_COVENANT};
 use crate::model::{Kind, LABEL_IDENTITY, ObjectKey, ResourceKind};
 
@@ -25,6 +26,8 @@ pub enum Heard {
     Kind(Kind, Told),
     /// Of a kind whose objects have a retention.
     Item(ResourceKind, ItemTold),
+    /// Of what tenants publish.
+    Published(PublishedTold),
 }
 
 /// What a stream says about a kind.

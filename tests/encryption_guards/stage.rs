@@ -50,12 +50,6 @@ impl Stage {
         self.cluster.admin().caller().unwrap()
     }
 
-    /// One of the cluster's own controllers.
-    pub fn controller(&self, name: &str) -> Caller {
-        self.admin()
-            .acting_as(&format!("system:serviceaccount:kube-system:{name}"))
-    }
-
     /// The built-in `admin` in this namespace, for a user of its own.
     pub async fn tenant(&self, namespace: &str) -> Caller {
         let user = format!("{namespace}-tenant");

@@ -75,7 +75,7 @@ impl World {
         dirty
     }
 
-    fn is_enrolled(&self, namespace: &str) -> bool {
+    pub(super) fn is_enrolled(&self, namespace: &str) -> bool {
         self.namespace(namespace)
             .is_some_and(|namespace| namespace.tenant.is_some())
     }
