@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::operator::{self, LedgerOptions, Options};
+use crate::operator::{self, CertificateFiles, LedgerOptions, Options};
 
 /// Arguments of `covenant run`.
 #[derive(Debug, Args)]
@@ -17,8 +17,18 @@ pub struct RunArguments {
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are served
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
+    /// Certificate by which they are served, PEM, with what leads from it to an authority. TLS 1.3 alone is spoken. Without one, a
+    /// certificate is made at each start
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key, PEM. Both are read again when they are renewed
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// The least version of TLS by which API servers are spoken to: 1.2 where something older stands before them
+    #[arg(long, default_value = "1.3", value_parser = ["1.2", "1.3"])]
+    minimum_tls: String,
     /// The operator's own namespace, which is never enrolled
     #[arg(long, env = "POD_NAMESPACE", default_value = "covenant-system")]
     namespace: String,
@@ -75,6 +85,12 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let options = Options {
         kubeconfig: arguments.kubeconfig.clone(),
         listen: arguments.listen,
+        certificate: arguments
+            .tls_certificate
+            .clone()
+            .zip(arguments.tls_key.clone())
+            .map(|(certificate, key)| CertificateFiles { certificate, key }),
+        older_servers: arguments.minimum_tls == "1.2",
         namespace: arguments.namespace.clone(),
         servers: arguments.servers.clone(),
         ledger: LedgerOptions {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::endpoint::EndpointError;
 use super::scribe::Unrecorded;
 use crate::model::Target;
 
@@ -30,6 +31,9 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no certificate to be known by.
+    #[error("the operator's endpoints cannot be served by TLS 1.3")]
+    Endpoint(#[from] EndpointError),
     /// No signal can be waited for.
     #[error("termination signals cannot be waited for")]
     Signals(#[source] std::io::Error),

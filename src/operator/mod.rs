@@ -4,6 +4,7 @@
 
 mod clock;
 mod dispose;
+mod endpoint;
 mod engine;
 mod error;
 mod events;
@@ -22,13 +23,12 @@ mod watch;
 mod witness;
 mod writer;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch as flag};
 use tokio::task::JoinSet;
@@ -37,6 +37,7 @@ use crate::model::{Kind, Settings, World};
 use scribe::Scribe;
 
 pub use clock::now;
+pub use endpoint::{CertificateFiles, EndpointError};
 pub use error::{Category, RunError, WriteError};
 pub use scribe::{LedgerOptions, Unrecorded};
 
@@ -55,6 +56,10 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     pub listen: SocketAddr,
+    /// By which certificate; one that is made at the start where there is none.
+    pub certificate: Option<CertificateFiles>,
+    /// Whether API servers are spoken to by TLS 1.2 too, where something older stands before them.
+    pub older_servers: bool,
     /// The operator's own namespace.
     pub namespace: String,
     /// Addresses of every API server, where `default/kubernetes` does not list them.
@@ -68,14 +73,13 @@ pub struct Options {
 /// # Errors
 /// When the cluster cannot be configured, the address is taken, or a part of the operator ends by itself.
 pub async fn run(options: Options) -> Result<(), RunError> {
-    let config = config(options.kubeconfig).await?;
+    let config = config(options.kubeconfig, options.older_servers).await?;
     let client = connect(config.clone())?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|source| RunError::Listen {
-            address: options.listen,
-            source,
-        })?;
+    let served_by = endpoint::config(options.certificate)?;
+    let listener = listen(options.listen).map_err(|source| RunError::Listen {
+        address: options.listen,
+        source,
+    })?;
     let (stop, stopped) = flag::channel(false);
     let health = server::Health::default();
     health.beat();
@@ -108,7 +112,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     }
     drop(listener_of_streams);
     parts.spawn(async move {
-        match server::serve(listener, health).await {
+        match server::serve(listener, served_by, health).await {
             Ok(()) => "server",
             Err(error) => {
                 tracing::error!(%error, "the server failed");
@@ -142,16 +146,34 @@ pub async fn run(options: Options) -> Result<(), RunError> {
 /// # Errors
 /// When there is no configuration, or it does not make a client.
 pub async fn client(kubeconfig: Option<PathBuf>) -> Result<Client, RunError> {
-    connect(config(kubeconfig).await?)
+    connect(config(kubeconfig, true).await?)
 }
 
 fn connect(config: Config) -> Result<Client, RunError> {
     Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
 }
 
-async fn config(kubeconfig: Option<PathBuf>) -> Result<Config, RunError> {
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Makes TLS 1.3 the least that this process speaks as a client, unless older servers must be reached too. The client of kube
+/// takes what the process has: a provider without the suites of TLS 1.2 does not offer it.
+fn speak(older_servers: bool) {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    if !older_servers {
+        provider
+            .cipher_suites
+            .retain(|suite| suite.tls13().is_some());
+    }
     // Already installed when a client was made before.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = provider.install_default();
+}
+
+async fn config(kubeconfig: Option<PathBuf>, older_servers: bool) -> Result<Config, RunError> {
+    speak(older_servers);
     let mut config = match kubeconfig {
         Some(path) => {
             let read =

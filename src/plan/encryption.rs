@@ -142,7 +142,8 @@ fn item(
         item: item.into(),
         state,
         reason: reason.to_owned(),
-        evidence: super::status::shortened(evidence, EVIDENCE),
+        // People write some of it, and terminals show it.
+        evidence: super::status::shortened(&evidence.replace(char::is_control, " "), EVIDENCE),
         since: since.map(|since| -> WhenText { time::text(since) }),
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use anyhow::{Context as _, bail};
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 
 use crate::agent::NODE;
@@ -41,6 +45,7 @@ pub struct Operator {
     kubeconfig: PathBuf,
     ledger: PathBuf,
     port: u16,
+    certificate: String,
     options: OperatorOptions,
     log: PathBuf,
     process: Process,
@@ -116,7 +121,7 @@ impl Operator {
         cluster: &Cluster,
         binary: &Path,
         kubeconfig: &Path,
-        options: OperatorOptions,
+        mut options: OperatorOptions,
     ) -> anyhow::Result<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -124,8 +129,13 @@ impl Operator {
         let port = ports::free()?;
         // One ledger a cluster, over all operators that it ever has.
         let ledger = cluster.folder().join("ledger");
+        let certificate = certified(
+            &cluster.folder().join(format!("covenant-{number}")),
+            &mut options,
+        )?;
         let process = launch(binary, kubeconfig, &ledger, port, &options, &log)?;
         Ok(Self {
+            certificate,
             binary: binary.to_owned(),
             kubeconfig: kubeconfig.to_owned(),
             ledger,
@@ -174,9 +184,14 @@ impl Operator {
     /// # Errors
     /// When it does not answer.
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let client: Client<HttpConnector, Empty<Bytes>> =
-            Client::builder(TokioExecutor::new()).build_http();
-        let request = Request::get(format!("http://127.0.0.1:{}{path}", self.port))
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(trusting(&self.certificate)?)
+            .https_only()
+            .enable_http1()
+            .build();
+        let client: Client<_, Empty<Bytes>> =
+            Client::builder(TokioExecutor::new()).build(connector);
+        let request = Request::get(format!("https://localhost:{}{path}", self.port))
             .body(Empty::new())
             .context("not a path")?;
         let response = client
@@ -291,6 +306,38 @@ impl Operator {
     pub fn tail(&self, lines: usize) -> String {
         self.process.tail(lines)
     }
+}
+
+/// Gives the operator a certificate of its own for `localhost`, and returns it.
+fn certified(stem: &Path, options: &mut OperatorOptions) -> anyhow::Result<String> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])
+        .context("no certificate for the operator")?;
+    let (certificate, key) = (stem.with_extension("crt"), stem.with_extension("key"));
+    let texts = [
+        (&certificate, "--tls-certificate", made.cert.pem()),
+        (&key, "--tls-key", made.signing_key.serialize_pem()),
+    ];
+    for (path, argument, text) in texts {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let path = path.display().to_string();
+        options.arguments.extend([argument.to_owned(), path]);
+    }
+    Ok(made.cert.pem())
+}
+
+/// A client that believes this certificate and no other.
+fn trusting(certificate: &str) -> anyhow::Result<ClientConfig> {
+    let certificate =
+        CertificateDer::from_pem_slice(certificate.as_bytes()).context("no certificate")?;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).context("it is believed by nobody")?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .context("TLS 1.3 cannot be spoken")?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
 }
 
 fn launch(

@@ -104,7 +104,9 @@ async fn the_ledger_is_on_a_claim_that_outlives_the_release_and_has_one_writer()
     let expected = json!([
         "run",
         "--listen",
-        "0.0.0.0:8080",
+        "0.0.0.0:8443",
+        "--minimum-tls",
+        "1.3",
         "--ledger",
         "/var/lib/covenant/ledger",
         "--ledger-key",

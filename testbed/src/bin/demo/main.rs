@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         ))?;
         stage
             .say("kubectl get covenant -A; kubectl get netpol,jobs -A; kubectl explain dsg.spec")?;
-        stage.say("The operator is stopped. To run it: covenant run --kubeconfig $KUBECONFIG --listen 127.0.0.1:8080")?;
+        stage.say("The operator is stopped. To run it: covenant run --kubeconfig $KUBECONFIG --listen 127.0.0.1:8443")?;
         stage.say("Ctrl-C ends the cluster and leaves nothing behind.")?;
         tokio::signal::ctrl_c()
             .await
