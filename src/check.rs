@@ -6,6 +6,7 @@
 mod encryption;
 mod path;
 mod retention;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -68,6 +69,8 @@ pub enum Rule {
     MinimumNeedsRule,
     /// Guards are told of no class that nothing shows to be encrypted, and of nothing less than the baseline asks for.
     ClassNeedsGround,
+    /// No policy of a namespace lets in or reaches an agent of a channel that the namespace opts out of.
+    OptedOutMeetsNoAgent,
 }
 
 /// An invariant that a plan breaks.
@@ -118,6 +121,9 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
         }
         for (policy_name, policy) in &namespace.policies {
             let target = Target::new(Kind::NetworkPolicy, ObjectKey::new(name, policy_name));
+            if in_force(world, name) {
+                telemetry::policy(&mut findings, world, name, &target, policy);
+            }
             if part(policy) == Some(PART_PATH) {
                 path::check(&mut findings, &target, policy, namespace, world, now);
             } else {

@@ -118,5 +118,7 @@ pub const GRANT_OBJECT_PREFIX: &str = "grant-";
 pub const POSTURE_NAME: &str = "current";
 /// Name of the one GuardParameters of a namespace.
 pub const PARAMETERS_NAME: &str = "current";
+/// Name of the one TelemetryOptOut of a namespace.
+pub const OPT_OUT_NAME: &str = "default";
 /// Baseline of a namespace without [`LABEL_BASELINE`].
 pub const BASELINE_DEFAULT: &str = "default";

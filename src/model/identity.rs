@@ -26,6 +26,8 @@ pub enum Kind {
     Hold,
     /// Our RetentionPolicy.
     RetentionPolicy,
+    /// Our TelemetryOptOut.
+    OptOut,
     /// Our GuardParameters.
     GuardParameters,
     /// Our DataHandlingPosture.
@@ -56,7 +58,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Namespace,
         Self::Baseline,
         Self::Processor,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Acceptance,
         Self::Hold,
         Self::RetentionPolicy,
+        Self::OptOut,
         Self::GuardParameters,
         Self::Posture,
         Self::NetworkPolicy,
@@ -90,6 +93,7 @@ impl Kind {
             Self::Acceptance => (GROUP, VERSION, "SharingAcceptance", "sharingacceptances"),
             Self::Hold => (GROUP, VERSION, "ProcessingHold", "processingholds"),
             Self::RetentionPolicy => (GROUP, VERSION, "RetentionPolicy", "retentionpolicies"),
+            Self::OptOut => (GROUP, VERSION, "TelemetryOptOut", "telemetryoptouts"),
             Self::GuardParameters => (GROUP, VERSION, "GuardParameters", "guardparameters"),
             Self::Posture => (
                 GROUP,

@@ -21,6 +21,7 @@ mod processor;
 mod prohibition;
 mod retention;
 mod server;
+mod telemetry;
 mod tenancy;
 pub mod time;
 mod volume;
@@ -52,6 +53,7 @@ pub use retention::{
     RunResult, Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
+pub use telemetry::{AgentTerms, OptOut, TelemetryTerms, reads_nodes};
 pub use tenancy::{Namespace, Stage};
 pub use volume::ObservedVolume;
 pub use world::{Settings, World, WriteFailure};

@@ -3,6 +3,7 @@
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
 mod ciphered;
+mod opted_out;
 mod published;
 mod read;
 mod recorded;
@@ -30,12 +31,14 @@ use super::processor::Processor;
 use super::prohibition::Prohibition;
 use super::retention::{ObservedParameters, RetentionPolicy};
 use super::server::ServerLease;
+use super::telemetry::OptOut;
 use super::tenancy::Namespace;
 use super::volume::ObservedVolume;
 use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
 };
 use ciphered::Ciphered;
+use opted_out::OptedOut;
 use published::Published;
 use recorded::Recorded;
 use restraints::Restraints;
@@ -93,6 +96,7 @@ pub struct World {
     stored: Stored,
     ciphered: Ciphered,
     published: Published,
+    opted_out: OptedOut,
 }
 
 impl World {
@@ -119,6 +123,7 @@ impl World {
             Kind::RetentionPolicy => {
                 self.set_retention_policy(&key, Some(RetentionPolicy::read(object)))
             }
+            Kind::OptOut => self.set_opt_out(&key, Some(OptOut::read(object))),
             Kind::GuardParameters => {
                 self.set_parameters(&key, Some(ObservedParameters::read(object)))
             }
@@ -162,6 +167,7 @@ impl World {
             Kind::Acceptance => self.set_acceptance(key, None),
             Kind::Hold => self.set_hold(key, None),
             Kind::RetentionPolicy => self.set_retention_policy(key, None),
+            Kind::OptOut => self.set_opt_out(key, None),
             Kind::GuardParameters => self.set_parameters(key, None),
             Kind::Posture => self.set_posture(key, None),
             Kind::NetworkPolicy => self.set_policy(key, None),
@@ -226,6 +232,7 @@ impl World {
                 .map(|target| target.key.clone())
                 .collect(),
             Kind::RetentionPolicy => self.retained_keys(true),
+            Kind::OptOut => self.opt_out_keys(),
             Kind::GuardParameters => self.retained_keys(false),
             Kind::Hold | Kind::Volume | Kind::Guard | Kind::GuardBinding | Kind::ServerLease => {
                 self.restraint_keys(kind)
@@ -259,6 +266,8 @@ impl World {
         let with_grants = self.grants.keys();
         // So may a hold, or be left behind by one.
         let with_holds = self.restraints.holds.keys();
+        // An opt-out says of itself that it stops nothing where there is no namespace yet.
+        let with_opt_outs = self.opted_out.opt_outs.keys();
         // And volumes may still have to be given back where hold and namespace are gone.
         let with_volumes = self.restraints.volumes_by_namespace.keys();
         let enrolled = self.namespaces.iter();
@@ -268,6 +277,7 @@ impl World {
             .keys()
             .chain(with_grants)
             .chain(with_holds)
+            .chain(with_opt_outs)
             .chain(with_volumes);
         namespaces
             .map(|name| Unit::Namespace(name.clone()))
@@ -356,8 +366,16 @@ impl World {
         if guarded(old.as_ref()) != guarded(new) {
             self.restraints.forget_proofs(name);
         }
+        // An opt-out refuses grants to where an agent is, which labels say.
+        if old.as_ref().map(|namespace| &namespace.labels) != new.map(|namespace| &namespace.labels)
+            && !self.opted_out.opt_outs.is_empty()
+        {
+            self.mark_neighbours(&mut dirty, name);
+        }
         if moved {
             self.refresh_rules(name);
+            self.mark_opted_out_siblings(&mut dirty, old_tenant.as_deref());
+            self.mark_opted_out_siblings(&mut dirty, new_tenant.as_deref());
             // What guards read is written for every namespace that is enrolled.
             if old_tenant.is_some() || new_tenant.is_some() {
                 dirty.retention(name);
@@ -387,6 +405,9 @@ impl World {
                 dirty.namespace(namespace);
                 dirty.retention(namespace);
                 self.mark_neighbours(&mut dirty, namespace);
+                let tenant = self.namespaces.get(namespace);
+                let tenant = tenant.and_then(|namespace| namespace.tenant.as_deref());
+                self.mark_opted_out_siblings(&mut dirty, tenant);
             }
             let namespaces = self.namespaces_by_baseline.get(name);
             let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
@@ -406,6 +427,7 @@ impl World {
                 for key in self.grants_by_processor.get(name).into_iter().flatten() {
                     dirty.namespace(&key.namespace);
                 }
+                self.mark_opted_out_of(&mut dirty, name);
             }
         }
         dirty

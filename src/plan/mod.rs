@@ -24,6 +24,7 @@ mod retention;
 mod sharing;
 mod standing;
 mod status;
+mod telemetry;
 mod timer;
 mod vendor;
 mod volume;
@@ -260,6 +261,10 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         timers,
         mut next,
     } = stand;
+    let channels = telemetry::channels(world, name, &standing, &policies);
+    for opt_out in world.opt_outs_in(name) {
+        statuses.push(telemetry::of_opt_out(opt_out, &channels, now));
+    }
     let volumes = volume::volumes(world, name);
     let mut inquiries = Vec::new();
     for hold in world.holds_in(name) {

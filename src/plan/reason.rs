@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::api::{DataCategory, HoldEffect, ProcessorCategory, Purpose};
+use crate::api::{DataCategory, HoldEffect, ProcessorCategory, Purpose, TelemetryChannel};
 use crate::model::FieldError;
 
 /// What ends a path. The order breaks ties: the tenant's own word comes first.
@@ -105,6 +105,15 @@ pub enum Refusal {
         prohibition: String,
         /// The officer's reason.
         reason: String,
+    },
+    /// An opt-out at one end of the path covers it.
+    OptedOut {
+        /// The opted-out namespace.
+        namespace: String,
+        /// The channel.
+        channel: TelemetryChannel,
+        /// The agent that the baseline registers for it.
+        agent: String,
     },
     /// The window has not begun.
     NotYet {
@@ -300,6 +309,7 @@ impl Refusal {
             Self::BaselineMissing { .. } => "BaselineMissing",
             Self::BaselineInvalid { .. } => "BaselineInvalid",
             Self::Prohibited { .. } => "Prohibited",
+            Self::OptedOut { .. } => "OptedOut",
             Self::NotYet { .. } => "NotYet",
             Self::WindowOver { .. } => "WindowOver",
             Self::MaximumDurationOver { .. } => "MaximumDurationOver",
@@ -395,6 +405,10 @@ impl Refusal {
             Self::Prohibited { prohibition, reason } => {
                 format!("SharingProhibition {prohibition} covers it ({reason}); only an officer lifts that")
             }
+            Self::OptedOut { namespace, channel, agent } => format!(
+                "TelemetryOptOut {namespace}/default opts out of {}, on which the baseline registers {agent}; the path opens again when the channel leaves the opt-out",
+                channel.as_str()
+            ),
             Self::NotYet { not_before } => format!("its window begins at {not_before}"),
             Self::WindowOver { not_after } => {
                 format!("its window ended at {not_after}; set a later spec.window.notAfter to share again")
