@@ -283,6 +283,17 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
             let spec = json!({ "matter": "c", "ground": "ComplianceAudit", "reason": "r", "effects": effects });
             support::hold(namespace, "case-1", spec, status)
         });
+    let opt_out = (
+        select(vec!["acme-prod", "acme-prod", "acme-lake"]),
+        select(vec![
+            json!(["PlatformTelemetry"]),
+            json!(["ThirdPartyAnalytics"]),
+            json!(["PlatformTelemetry", "ThirdPartyAnalytics"]),
+            json!(["MarketingCommunications"]),
+            json!(["Newer"]),
+        ]),
+    )
+        .prop_map(|(namespace, channels)| support::opt_out(namespace, channels));
     let wide = Just(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": { "name": "wide", "namespace": "acme-lake", "uid": "wide" },
@@ -293,8 +304,31 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
         proptest::option::weighted(0.25, prohibition),
         proptest::option::weighted(0.15, wide),
         proptest::option::weighted(0.3, hold),
+        proptest::option::weighted(0.4, opt_out),
     )
-        .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect())
+}
+
+/// Who collects: the vendor, or pods at one end of the grants.
+fn arb_agents() -> impl Strategy<Value = Value> {
+    let vendor = json!({ "name": "datadog", "channel": "ThirdPartyAnalytics", "respects": "Datadog", "processorRef": { "name": "datadog" } });
+    let pods = (
+        select(vec!["acme-prod", "acme-lake", "monitoring"]),
+        select(vec!["agent", "collector"]),
+    )
+        .prop_map(|(namespace, app)| {
+            json!({ "name": "pods", "channel": "PlatformTelemetry", "respects": "PrometheusOperator",
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                "podSelector": { "matchLabels": { "app": app } } })
+        });
+    (
+        proptest::option::of(Just(vendor)),
+        proptest::option::of(pods),
+    )
+        .prop_map(|(vendor, pods)| {
+            let agents: Vec<Value> = [vendor, pods].into_iter().flatten().collect();
+            json!({ "agents": agents })
+        })
 }
 
 fn arb_world() -> impl Strategy<Value = Vec<Value>> {
@@ -306,15 +340,18 @@ fn arb_world() -> impl Strategy<Value = Vec<Value>> {
         maximum,
         arb_grant("metrics"),
         arb_grant("second"),
-        arb_others(),
+        (arb_others(), arb_agents()),
     )
-        .prop_map(|(prod, lake, vendor, maximum, first, second, others)| {
-            let mut baseline = support::baseline();
-            baseline["spec"]["grants"]["maximumDuration"] = json!(maximum);
-            let mut objects = vec![prod, lake, vendor, baseline, first, second];
-            objects.extend(others);
-            objects
-        })
+        .prop_map(
+            |(prod, lake, vendor, maximum, first, second, (others, agents))| {
+                let mut baseline = support::baseline();
+                baseline["spec"]["grants"]["maximumDuration"] = json!(maximum);
+                baseline["spec"]["telemetry"] = agents;
+                let mut objects = vec![prod, lake, vendor, baseline, first, second];
+                objects.extend(others);
+                objects
+            },
+        )
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {

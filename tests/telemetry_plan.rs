@@ -29,19 +29,12 @@ use covenant::model::{Unit, World};
 use covenant::plan::{Plan, plan};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use support::opt_out;
 
 const NAMESPACE: &str = "acme-prod";
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
-}
-
-fn opt_out(namespace: &str, channels: Value) -> Value {
-    json!({
-        "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "TelemetryOptOut",
-        "metadata": { "name": "default", "namespace": namespace, "uid": format!("optout-{namespace}"), "generation": 1 },
-        "spec": { "channels": channels },
-    })
 }
 
 fn prometheus() -> Value {

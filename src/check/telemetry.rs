@@ -8,7 +8,7 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Findings, Rule};
-use crate::api::names::LABEL_NAMESPACE_NAME;
+use crate::api::names::{LABEL_NAMESPACE_NAME, PART_PATH};
 use crate::api::{Selector, TelemetryChannel};
 use crate::model::{AgentTerms, BaselineTerms, Cidr, Target, World};
 
@@ -35,7 +35,9 @@ pub(super) fn policy(
     let agents = terms.telemetry.agents.iter();
     for agent in agents.filter(|agent| channels.contains(&agent.channel)) {
         for peer in peers(policy, terms) {
-            if joins(world, &labels, peer, agent) {
+            // A path leads to addresses that were approved by name; a vendor that nobody knows is sought in the floor's ranges.
+            let anywhere = super::part(policy) != Some(PART_PATH);
+            if joins(world, &labels, peer, agent, anywhere) {
                 findings.add(
                     Rule::OptedOutMeetsNoAgent,
                     target,
@@ -94,15 +96,20 @@ fn peers<'a>(
     })
 }
 
-fn joins(world: &World, here: &Labels, peer: &NetworkPolicyPeer, agent: &AgentTerms) -> bool {
+fn joins(
+    world: &World,
+    here: &Labels,
+    peer: &NetworkPolicyPeer,
+    agent: &AgentTerms,
+    anywhere: bool,
+) -> bool {
     if let Some(block) = &peer.ip_block {
         let Some(vendor) = &agent.processor else {
             return false;
         };
         let vendor = world.processor(vendor);
         let Some(Ok(vendor)) = vendor.map(|vendor| &vendor.terms) else {
-            // Nobody knows where it is.
-            return true;
+            return anywhere;
         };
         let Ok(range) = Cidr::parse(&block.cidr) else {
             return true;

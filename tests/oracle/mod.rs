@@ -159,6 +159,30 @@ impl<'a> Cluster<'a> {
         })
     }
 
+    /// Whether the opt-out of a namespace stops an agent that is the grant's vendor, or one of these pods of this namespace.
+    fn is_opted_out(&self, namespace: &str, vendor: &str, pods: Option<(&str, &str)>) -> bool {
+        let Some((_, baseline)) = self.enforced(namespace) else {
+            return false;
+        };
+        let Some(opt_out) = self.get("TelemetryOptOut", namespace, "default") else {
+            return false;
+        };
+        let channels = texts(opt_out, "/spec/channels");
+        list(baseline, "/spec/telemetry/agents")
+            .into_iter()
+            .any(|agent| {
+                let counts =
+                    channels.contains(&"Newer") || channels.contains(&text(agent, "/channel"));
+                let selected = |path: &str| text(agent, path);
+                let is_vendor = !vendor.is_empty() && text(agent, "/processorRef/name") == vendor;
+                let is_among = pods.is_some_and(|(there, app)| {
+                    selected("/namespaceSelector/matchLabels/kubernetes.io~1metadata.name") == there
+                        && selected("/podSelector/matchLabels/app") == app
+                });
+                counts && (is_vendor || is_among)
+            })
+    }
+
     pub fn open_until(&self, grant: &Value, now: i64) -> Option<i64> {
         let (spec, namespace) = (grant.get("spec")?, text(grant, "/metadata/namespace"));
         let (tenant, baseline) = self.enforced(namespace)?;
@@ -182,6 +206,12 @@ impl<'a> Cluster<'a> {
         if self
             .all("SharingProhibition")
             .any(|prohibition| prohibits(prohibition, tenant, namespace, spec, &categories))
+        {
+            return None;
+        }
+        let vendor = text(spec, "/recipient/processor/name");
+        if self.is_opted_out(namespace, vendor, Some((recipient, "collector")))
+            || self.is_opted_out(recipient, "", Some((namespace, "agent")))
         {
             return None;
         }
