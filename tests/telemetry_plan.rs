@@ -19,6 +19,8 @@ mod exact;
 mod grants;
 #[path = "telemetry_plan/linter.rs"]
 mod linter;
+#[path = "telemetry_plan/recorded.rs"]
+mod recorded;
 #[path = "telemetry_plan/siblings.rs"]
 mod siblings;
 #[path = "telemetry_plan/told.rs"]
