@@ -63,6 +63,7 @@ fn a_grant_to_another_vendor_stays_open() {
     assert_eq!(refusals(&world), [""; 0]);
     // Written too: the linter lets the path through, though nobody knows where the agent's vendor is.
     let converged = covenant::simulate::converge(world, now()).unwrap();
+    super::planned(&converged.world);
     let policies = converged.world.keys(covenant::model::Kind::NetworkPolicy);
     let paths = policies.iter().filter(|key| key.name.starts_with("grant-"));
     assert_eq!(paths.count(), 1);
