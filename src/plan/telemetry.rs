@@ -16,7 +16,9 @@ use crate::api::names::{LABEL_NAMESPACE_NAME, LABEL_STAGE, LABEL_TENANT};
 use crate::api::{
     AgentKind, GuardedTelemetry, LabelOperator, LabelRequirement, Selector, TelemetryChannel,
 };
-use crate::model::{AgentTerms, BaselineTerms, Cidr, Grant, GrantTerms, RecipientTerms, World};
+use crate::model::{
+    AgentTerms, AllowedEntry, BaselineTerms, Cidr, Grant, GrantTerms, RecipientTerms, World,
+};
 use labels::Labels;
 use subtraction::{Left, Pods, pods_without, range_without};
 
@@ -75,6 +77,19 @@ impl Stopped<'_> {
         whole: NetworkPolicyPeer,
     ) -> Vec<NetworkPolicyPeer> {
         taken(pods_without(&Pods::of(namespaces, pods), &self.pods), whole)
+    }
+
+    /// The baseline's entries that are denied whole, because no agent could be taken out of them within bounds.
+    fn denied_whole<'b>(&self, terms: &'b BaselineTerms) -> Vec<&'b str> {
+        let too_many = |entry: &&AllowedEntry| {
+            let pods = entry.peers.as_ref().is_some_and(|(namespaces, pods)| {
+                pods_without(&Pods::of(namespaces, pods.as_ref()), &self.pods) == Left::TooMany
+            });
+            let mut ranges = entry.cidrs.iter();
+            pods || ranges.any(|range| range_without(range, &self.ranges) == Left::TooMany)
+        };
+        let entries = terms.allow.iter().filter(too_many);
+        entries.map(|entry| entry.name.as_str()).collect()
     }
 
     /// What is left of an address range, which `whole` says, without the agents.

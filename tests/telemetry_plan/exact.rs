@@ -183,6 +183,11 @@ fn a_peer_that_would_become_too_many_is_denied_whole() {
     let plan = planned(&world(&objects));
     let monitoring = pod("monitoring", &[], &[]);
     assert!(!allows(&plan, "ingress", NAMESPACE, &monitoring));
+    let told = plan.statuses[0].status["channels"][0]["reason"].to_string();
+    assert!(
+        told.contains("denied whole") && told.contains("metrics"),
+        "{told}"
+    );
     let size = serde_json::to_vec(
         &plan
             .namespace

@@ -130,8 +130,10 @@ fn of_channel(
     terms: &BaselineTerms,
     denial: &Result<(), &'static str>,
 ) -> ChannelStatus {
-    let agents = stopped(world, namespace, terms).agents;
-    let agents: Vec<AgentStatus> = agents
+    let stopped = stopped(world, namespace, terms);
+    let whole = stopped.denied_whole(terms);
+    let agents: Vec<AgentStatus> = stopped
+        .agents
         .into_iter()
         .filter(|agent| agent.channel == channel)
         .map(|agent| of_agent(world, agent, terms, denial))
@@ -149,7 +151,13 @@ fn of_channel(
     } else {
         OptOutState::Partly
     };
-    let reason = format!("{}: {}", worst.name, worst.reason);
+    let mut reason = format!("{}: {}", worst.name, worst.reason);
+    if !whole.is_empty() {
+        reason = format!(
+            "denied whole, because the agents cannot be taken out of them within bounds: {}; {reason}",
+            whole.join(", ")
+        );
+    }
     let by = worst.by.iter().copied();
     let by = by.filter(|means| agents.iter().all(|agent| agent.by.contains(means)));
     ChannelStatus {
