@@ -308,8 +308,8 @@ fn leases_that_are_out_of_step_all_the_time_are_no_reason_to_try_all_the_time() 
         now = now.checked_add(SignedDuration::from_secs(3)).unwrap();
         apply(&mut world, &lease(0, "start-0", &now.to_string()));
     }
-    // Twenty minutes: at its start, twice soon after, and then every five.
-    assert_eq!(tries, 6);
+    // Twenty minutes: at its start, twice soon after, and then every two.
+    assert_eq!(tries, 12);
 }
 
 #[test]

@@ -24,8 +24,10 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 /// It is never tried later than this after it was left open.
 const AGAIN_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
 /// After so many trials that showed the same, a Lease that is out of step is taken for a slow server's, or for one that two
-/// servers share, and tried no sooner than after the longest pause.
+/// servers share.
 const REPEATS: u32 = 2;
+/// It is tried no sooner than after this long then.
+const OUT_OF_STEP: SignedDuration = SignedDuration::from_mins(2);
 /// A day's trial is stored with the baseline, and no other that shows the same.
 const TOLD_AGAIN: SignedDuration = SignedDuration::from_hours(23);
 /// Leases that fall silent make servers fewer, and nothing tells: they are counted again after this long.
@@ -99,7 +101,7 @@ fn pause(trial: &SecretsTrial, restarted: bool) -> SignedDuration {
         return SignedDuration::ZERO;
     }
     if restarted && !trial.is_open() {
-        return AGAIN_AT_MOST;
+        return OUT_OF_STEP;
     }
     if !trial.is_open() {
         return DAILY;
