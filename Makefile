@@ -45,7 +45,7 @@ e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
 	cargo test --locked --features node --test node -- --nocapture
 
 tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
-	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify
+	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin
 
 bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus

@@ -2,7 +2,7 @@
 //!
 //! May not: know the time; whether a Lease is fresh is decided where the time is known.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 
 /// Label on the Leases by which API servers say that they are there.
@@ -17,7 +17,25 @@ pub struct ServerLease {
     pub renewed: Option<Timestamp>,
 }
 
+/// An API server renews its Lease this long after it has renewed it, at the earliest and at the latest, while it runs.
+const RENEWED: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_secs(9), SignedDuration::from_secs(15));
+
 impl ServerLease {
+    /// Whether the server may have been started again since. The holder alone does not tell: an older Kubernetes renews
+    /// the Lease of the process before, and so does a later one whose first requests are refused. It begins to renew at its
+    /// start, out of step.
+    #[must_use]
+    pub fn may_be_another_start(&self, before: &Self) -> bool {
+        let pause = match (before.renewed, self.renewed) {
+            (Some(before), Some(renewed)) => renewed.duration_since(before),
+            _ => SignedDuration::ZERO,
+        };
+        // Told twice of one renewal, it says nothing.
+        let out_of_step = !pause.is_zero() && !(RENEWED.0..=RENEWED.1).contains(&pause);
+        self.holder != before.holder || out_of_step
+    }
+
     /// Reads a Lease; none where it is not an API server's.
     #[must_use]
     pub fn read(object: &DynamicObject) -> Option<Self> {

@@ -71,11 +71,11 @@ pub async fn in_etcd(cluster: &Cluster) -> String {
 /// How the newest of these canaries lies in etcd.
 pub async fn stored(cluster: &Cluster, names: &[&str]) -> String {
     let written = cluster.etcd().unwrap().history().await.unwrap();
-    let canary = |key: &str| {
-        let of = |name: &&str| key == format!("/registry/secrets/covenant-system/{name}");
-        names.iter().any(|name| of(&name))
-    };
-    let newest = written.iter().rev().find(|event| canary(&event.key));
+    let keys: Vec<String> = names
+        .iter()
+        .map(|name| format!("/registry/secrets/covenant-system/{name}"))
+        .collect();
+    let newest = written.iter().rev().find(|event| keys.contains(&event.key));
     let stored = newest.and_then(|event| event.object()).expect("a canary");
     match stored {
         Value::String(text) => {
