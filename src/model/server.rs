@@ -11,20 +11,21 @@ pub const LABEL_IDENTITY: &str = "apiserver.kubernetes.io/identity";
 /// An API server's Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLease {
-    /// Who holds it: another one for every start of the server.
+    /// Who holds it: often, but not always, another one for every start of the server.
     pub holder: String,
     /// When it was last renewed, by the server's clock.
     pub renewed: Option<Timestamp>,
 }
 
-/// An API server renews its Lease this long after it has renewed it, at the earliest and at the latest, while it runs.
+/// An API server renews its Lease this long after it has renewed it, at the earliest and at the latest, while it runs: every
+/// ten seconds and a little more.
 const RENEWED: (SignedDuration, SignedDuration) =
-    (SignedDuration::from_secs(9), SignedDuration::from_secs(15));
+    (SignedDuration::from_secs(9), SignedDuration::from_secs(12));
 
 impl ServerLease {
     /// Whether the server may have been started again since. The holder alone does not tell: an older Kubernetes renews
     /// the Lease of the process before, and so does a later one whose first requests are refused. It begins to renew at its
-    /// start, out of step.
+    /// start, out of step but by chance.
     #[must_use]
     pub fn may_be_another_start(&self, before: &Self) -> bool {
         let pause = match (before.renewed, self.renewed) {

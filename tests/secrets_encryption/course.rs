@@ -3,7 +3,7 @@
 use testbed::encryption::{Key, KmsPlugin, Provider};
 use testbed::{ClusterOptions, eventually};
 
-use crate::scene::{ask, encrypted, in_etcd, says};
+use crate::scene::{ask, encrypted, in_etcd, says, start_again};
 use crate::stage::{PATIENCE, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn each_start_of_an_api_server_is_tried_and_etcd_agrees() {
     for (providers, state, reason, stored) in course {
         let providers: Vec<Provider> = providers.into_iter().cloned().collect();
         cluster.store_secrets(&providers).unwrap();
-        cluster.restart_api_server().await.unwrap();
+        start_again(cluster).await;
         let told = says(cluster, state, reason).await;
         println!("{told}");
         assert_eq!(in_etcd(cluster).await, stored, "{told}");
@@ -86,7 +86,7 @@ async fn kms_v2_is_verified_with_its_key_and_another_key_is_another_answer() {
     cluster
         .store_secrets(&[first.provider(), identity.clone()])
         .unwrap();
-    cluster.restart_api_server().await.unwrap();
+    start_again(cluster).await;
     let told = says(cluster, "Verified", "KmsV2").await;
     println!("{told}");
     assert_eq!(in_etcd(cluster).await, "k8s:enc:kms");
@@ -104,7 +104,7 @@ async fn kms_v2_is_verified_with_its_key_and_another_key_is_another_answer() {
     cluster
         .store_secrets(&[second.provider(), first.provider(), identity])
         .unwrap();
-    cluster.restart_api_server().await.unwrap();
+    start_again(cluster).await;
     let other = eventually("the other key is told", PATIENCE, || async {
         let told = says(cluster, "Verified", "KmsV2").await;
         let evidence = told["evidence"].as_str().unwrap_or_default();
