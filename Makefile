@@ -38,14 +38,14 @@ guard-coverage: tools ## Every expression of every guard, seen both ways on the 
 	@$(call guards_seen_both_ways,1.36)
 
 fast: ## The one-minute loop: everything that needs no cluster
-	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
+	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test encryption_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
 
 e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
 	@tools/build 1.36 etcd helm node-1.36
 	cargo test --locked --features node --test node -- --nocapture
 
 tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
-	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify
+	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin
 
 bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus

@@ -8,6 +8,8 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "support/ledger.rs"]
+mod ledger;
 #[allow(dead_code, reason = "each test takes of it what it needs")]
 #[path = "stories/stage.rs"]
 mod stage;
@@ -17,7 +19,6 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use covenant::api::{LedgerRange, PolicyAnnouncement, PolicyReference};
 use covenant::model::{Kind, ObjectKey, Unit, World};
@@ -135,17 +136,8 @@ fn what_was_recorded_of_a_baseline_is_not_taken_for_another_of_its_name() {
 
 /// Tenant, version and the version before, of every announcement about this baseline.
 fn recorded(ledger: &Path, baseline: &str) -> Vec<(String, String, Value)> {
-    let listed = Command::new(COVENANT)
-        .args(["ledger", "list", "-o", "json", "--dir"])
-        .arg(ledger)
-        .output()
-        .unwrap();
-    assert!(listed.status.success(), "{listed:?}");
-    let lines = String::from_utf8(listed.stdout).unwrap();
-    // The first line is the head.
-    let events = lines.lines().skip(1);
-    let event = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].clone();
-    let about = events.map(event).filter(|entry| {
+    let entries = ledger::entries(ledger).into_iter();
+    let about = entries.filter(|entry| {
         entry["type"] == "io.cloudnexus.privacy.policy.announced.v1"
             && entry["data"]["cause"]["name"] == baseline
     });

@@ -178,12 +178,15 @@ impl Inquirer {
             Inquiry::Secrets {
                 namespace,
                 fingerprint,
+                starts,
                 servers,
             } => Learned::Secrets(SecretsTrial {
                 fingerprint: fingerprint.clone(),
+                starts: *starts,
                 answers: self.servers.try_secrets(servers, namespace).await,
                 at: clock::now(),
                 failures: 0,
+                repeats: 0,
             }),
             // A run has ways of its own.
             Inquiry::Dispose(_) => Learned::Nothing,

@@ -75,8 +75,10 @@ pub enum Inquiry {
     Secrets {
         /// The operator's own namespace.
         namespace: String,
-        /// What is tried: the servers, each with its start.
+        /// What is tried: the servers, each with its holder.
         fingerprint: String,
+        /// How often one of them may have been started again until now.
+        starts: u64,
         /// Where; empty means through the operator's own configuration.
         servers: BTreeSet<String>,
     },

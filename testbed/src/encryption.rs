@@ -2,12 +2,19 @@
 //!
 //! May not: write a key anywhere but into the folder of its cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use data_encoding::{BASE64, HEXLOWER};
 use rustls::crypto::aws_lc_rs;
 use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::tools::{self, Tool};
+use crate::wait::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A key of 32 bytes, made at run time.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +42,43 @@ impl Key {
 impl std::fmt::Debug for Key {
     fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         text.write_str("Key(..)")
+    }
+}
+
+/// A running kms v2 plugin, with a key that ends with it. Dropping it kills it.
+#[derive(Debug)]
+pub struct KmsPlugin {
+    name: String,
+    socket: PathBuf,
+    _process: Process,
+}
+
+impl KmsPlugin {
+    /// Starts one of this name, which listens in this folder.
+    ///
+    /// # Errors
+    /// When it does not begin to listen.
+    pub async fn start(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let program = tools::find_async(Tool::KmsPlugin).await?;
+        let socket = folder.join(format!("{name}.socket"));
+        let log = folder.join(format!("{name}.log"));
+        let arguments = [socket.display().to_string()];
+        let process = Process::start("kms-plugin", &program, &arguments, &log)?;
+        let listens = || async { socket.exists().then_some(()) };
+        eventually("the kms plugin listens", PATIENCE, listens)
+            .await
+            .with_context(|| format!("its last words:\n{}", process.tail(10)))?;
+        Ok(Self {
+            name: name.to_owned(),
+            socket,
+            _process: process,
+        })
+    }
+
+    /// The provider that asks it.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        Provider::KmsV2(self.name.clone(), self.socket.clone())
     }
 }
 

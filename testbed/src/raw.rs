@@ -131,6 +131,20 @@ impl Caller {
         }
     }
 
+    /// Who asked what and what came of it, for what a test says when that is not as it must be.
+    #[must_use]
+    pub fn told(&self, call: &Call, answer: &Answer) -> String {
+        format!(
+            "{}: {} {} {}\n{} {}",
+            self.name(),
+            call.method,
+            call.path,
+            call.body,
+            answer.code,
+            answer.message()
+        )
+    }
+
     /// Sends it.
     ///
     /// # Errors

@@ -68,6 +68,8 @@ pub enum Tool {
     Kubectl,
     /// Renders the chart.
     Helm,
+    /// Encrypts keys for an API server.
+    KmsPlugin,
     /// Judges what network policies mean.
     Cyclonus,
 }
@@ -83,6 +85,7 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",
+            Self::KmsPlugin => "kms-plugin",
         }
     }
 
@@ -95,6 +98,7 @@ impl Tool {
             Self::Kubectl => Kubernetes::V1_36.as_str(),
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",
+            Self::KmsPlugin => "kms-plugin",
         }
     }
 }

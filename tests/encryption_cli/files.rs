@@ -73,3 +73,27 @@ fn manifests_are_not_mixed_with_a_cluster() {
     let broken = report("kind: [", &[]);
     assert_eq!(broken.status.code(), Some(2));
 }
+
+#[test]
+fn the_example_is_told_before_and_after_its_attestation_ends() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/encryption");
+    let at = |instant: &str| {
+        let arguments = ["report", "-f", folder, "--at", instant, "-o", "json"];
+        let report = crate::as_json(&crate::exits(1, &crate::covenant(&arguments)));
+        let items = report["namespaces"][0]["items"].as_array().unwrap().clone();
+        items
+            .into_iter()
+            .map(|item| {
+                let text = |field: &str| item[field].as_str().unwrap().to_owned();
+                (text("item"), text("reason"))
+            })
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (before, after) = (at("2026-11-24"), at("2027-05-02"));
+    assert_eq!(before["StorageClass/encrypted-gp3"], "ProvenByParameters");
+    assert_eq!(before["PersistentVolumeClaim/archive"], "ClassNotListed");
+    assert!(!before.contains_key("PersistentVolumeClaim/orders"));
+    assert_eq!(before["EmptyDir"], "ScratchOnNode");
+    assert_eq!(before["StorageClass/vault-disk"], "Attested");
+    assert_eq!(after["StorageClass/vault-disk"], "AttestationLapsed");
+}

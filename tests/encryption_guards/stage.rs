@@ -198,13 +198,8 @@ pub fn change(namespace: &str, name: &str, change: Value) -> Call {
 pub fn passed(who: &Caller, call: &Call, answer: Answer) -> Value {
     assert!(
         answer.is_success(),
-        "{} was not let through: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} was not let through",
+        who.told(call, &answer)
     );
     answer.body
 }
@@ -219,12 +214,7 @@ pub async fn refused(who: &Caller, call: Call, words: &[&str]) {
     let answer = who.send(&call).await.unwrap();
     assert!(
         answer.code == 403 && words.iter().all(|word| answer.message().contains(word)),
-        "{} with {words:?}: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} with {words:?}",
+        who.told(&call, &answer)
     );
 }

@@ -207,13 +207,8 @@ pub fn decision_call(namespace: &str, name: &str, decisions: &Value) -> Call {
 pub fn passed(who: &Caller, call: &Call, answer: Answer) -> Value {
     assert!(
         answer.is_success(),
-        "{} was not let through: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} was not let through",
+        who.told(call, &answer)
     );
     answer.body
 }
@@ -226,15 +221,7 @@ pub async fn passes(who: &Caller, call: Call) -> Value {
 /// It was refused in the name of this hold, because of this effect (`Hold` and `Namespace` among them).
 #[track_caller]
 pub fn was_held(who: &Caller, call: &Call, answer: &Answer, hold: &str, effect: &str) {
-    let seen = format!(
-        "{}: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
-    );
+    let seen = who.told(call, answer);
     assert_eq!(answer.code, 403, "{seen}");
     assert!(
         answer
@@ -255,13 +242,8 @@ pub async fn refused(who: &Caller, call: Call, words: &str) {
     let answer = who.send(&call).await.unwrap();
     assert!(
         matches!(answer.code, 403 | 422) && answer.message().contains(words),
-        "{}: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{}",
+        who.told(&call, &answer)
     );
 }
 

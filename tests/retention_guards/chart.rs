@@ -134,7 +134,7 @@ async fn the_ledger_is_on_a_claim_that_outlives_the_release_and_has_one_writer()
         "--ledger-head-copy",
         "/var/lib/covenant-heads/head",
     ];
-    assert_eq!(arguments[6..], expected);
+    assert_eq!(arguments[8..], expected);
     let volumes = json!([
         { "name": "ledger", "persistentVolumeClaim": { "claimName": "mine" } },
         { "name": "ledger-key", "secret": { "secretName": "signer", "defaultMode": 288, "items": [{ "key": "ledger.key", "path": "ledger.key" }] } },

@@ -259,13 +259,8 @@ pub fn policy(namespace: &str, name: &str, select: &Value, keep: Value) -> Value
 pub fn passed(who: &Caller, call: &Call, answer: Answer) -> Value {
     assert!(
         answer.is_success(),
-        "{} was not let through: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} was not let through",
+        who.told(call, &answer)
     );
     answer.body
 }
@@ -281,13 +276,8 @@ pub async fn refused(who: &Caller, call: Call, words: &[&str]) {
     assert!(
         matches!(answer.code, 403 | 422)
             && words.iter().all(|word| answer.message().contains(word)),
-        "{} with {words:?}: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} with {words:?}",
+        who.told(&call, &answer)
     );
 }
 

@@ -1,13 +1,17 @@
 //! What the stories about retention share: a stage whose operator may dispose of ConfigMaps, policies, things that are kept,
 //! and what the ledger says.
 
-use std::path::Path;
+#[path = "../support/ledger.rs"]
+mod ledger;
+
 use std::process::Command;
 
 use serde_json::{Value, json};
 use testbed::{ClusterOptions, eventually};
 
 use crate::stage::{PATIENCE, Stage, condition};
+
+pub use ledger::entries;
 
 const COVENANT: &str = env!("CARGO_BIN_EXE_covenant");
 
@@ -165,19 +169,4 @@ pub fn names(list: &Value) -> Vec<String> {
         .iter()
         .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
         .collect()
-}
-
-/// Every entry of a ledger, as CloudEvents.
-pub fn entries(ledger: &Path) -> Vec<Value> {
-    let listed = Command::new(COVENANT)
-        .args(["ledger", "list", "-o", "json", "--dir"])
-        .arg(ledger)
-        .output()
-        .unwrap();
-    assert!(listed.status.success(), "{listed:?}");
-    let lines = String::from_utf8(listed.stdout).unwrap();
-    // The first line is the head.
-    let items = lines.lines().skip(1);
-    let event = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].clone();
-    items.map(event).collect()
 }

@@ -132,7 +132,12 @@ async fn nobody_deletes_while_a_minimum_runs_the_garbage_collector_neither_and_a
         .unwrap()
         .success()
         .unwrap();
-    scene
-        .gone(&["guardparameters", "current", "-n", namespace])
-        .await;
+    eventually("guards keep nothing any more", PATIENCE, || async {
+        let parameters = ["guardparameters", "current", "-n", namespace];
+        let parameters = scene.cluster.admin().get(&parameters).await?;
+        anyhow::ensure!(parameters["spec"]["retention"] == json!([]), "{parameters}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
 }

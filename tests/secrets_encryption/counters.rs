@@ -163,6 +163,30 @@ fn the_key_that_was_used_and_the_configuration_are_told_where_the_server_tells_t
 }
 
 #[test]
+fn how_other_kinds_are_stored_and_what_is_read_or_failed_says_nothing_of_secrets() {
+    for series in [
+        "resource=\"configmaps\",status=\"OK\",transformation_type=\"to_storage\"",
+        "resource=\"secrets.example.com\",status=\"OK\",transformation_type=\"to_storage\"",
+        "resource=\"secrets\",status=\"OK\",transformation_type=\"from_storage\"",
+        "resource=\"secrets\",status=\"Unavailable\",transformation_type=\"to_storage\"",
+    ] {
+        let other = |count: u64| {
+            let line = format!("{STORED}{{{series},transformer_prefix=\"{AES}\"}} {count}\n");
+            read(&(page("1", &[]) + &line))
+        };
+        let mut rounds = Rounds::after(other(1));
+        for count in 2..5 {
+            rounds.take(other(count));
+        }
+        assert_eq!(
+            rounds.answer(),
+            Some(SecretsAnswer::Unconfigured),
+            "{series}"
+        );
+    }
+}
+
+#[test]
 fn a_page_that_is_not_an_api_servers_is_not_taken_for_one_that_counts_nothing() {
     let unread = |page: &str| Reading::read(page.lines()).unwrap_err();
     assert_eq!(unread(""), UnreadableMetrics::NotAServers);

@@ -86,6 +86,7 @@ fn learn(world: &mut World, now: Timestamp, answers: &[SecretsAnswer]) {
     let plan = planned(world, now);
     let Some(Inquiry::Secrets {
         fingerprint,
+        starts,
         servers,
         namespace,
     }) = plan.inquiries.first()
@@ -95,6 +96,7 @@ fn learn(world: &mut World, now: Timestamp, answers: &[SecretsAnswer]) {
     assert_eq!(namespace, "covenant-system");
     let dirty = world.learn_secrets(SecretsTrial {
         fingerprint: fingerprint.clone(),
+        starts: *starts,
         at: now,
         answers: servers
             .iter()
@@ -102,6 +104,7 @@ fn learn(world: &mut World, now: Timestamp, answers: &[SecretsAnswer]) {
             .zip(answers.iter().cloned())
             .collect(),
         failures: 0,
+        repeats: 0,
     });
     assert!(dirty.0.contains(&unit()));
 }
@@ -290,6 +293,23 @@ fn another_start_of_a_server_is_tried_at_once_and_a_renewed_lease_is_not() {
         "it stands until it is tried"
     );
     assert!(!plan.statuses[0].changed);
+}
+
+#[test]
+fn leases_that_are_out_of_step_all_the_time_are_no_reason_to_try_all_the_time() {
+    let mut world = world(1);
+    let mut now = start();
+    let mut tries = 0;
+    for _ in 0..400 {
+        if asks(&planned(&world, now)) {
+            learn(&mut world, now, &[kms()]);
+            tries += 1;
+        }
+        now = now.checked_add(SignedDuration::from_secs(3)).unwrap();
+        apply(&mut world, &lease(0, "start-0", &now.to_string()));
+    }
+    // Twenty minutes: at its start, twice soon after, and then every two.
+    assert_eq!(tries, 12);
 }
 
 #[test]

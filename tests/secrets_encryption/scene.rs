@@ -1,5 +1,7 @@
 //! What these stories share: a baseline that asks, what it is told, and what lies in etcd.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testbed::encryption::{Key, Provider};
 use testbed::names::CANARY_SECRETS;
@@ -25,6 +27,14 @@ pub async fn ask(stage: &Stage) {
     stage.enrol("acme-shop", "acme").await;
     let applied = stage.engineer.apply(&asking().to_string()).await;
     applied.unwrap().success().unwrap();
+}
+
+/// Has an API server away for so long that its Lease tells. One that is back sooner may renew it in step, on a Kubernetes that
+/// keeps its holder, and is tried a day later.
+pub async fn start_again(cluster: &Cluster) {
+    cluster.kill_api_server().unwrap();
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    cluster.start_api_server().await.unwrap();
 }
 
 /// Waits until the baseline's status says so of Secrets, and then the posture; returns what the status says.
@@ -71,11 +81,11 @@ pub async fn in_etcd(cluster: &Cluster) -> String {
 /// How the newest of these canaries lies in etcd.
 pub async fn stored(cluster: &Cluster, names: &[&str]) -> String {
     let written = cluster.etcd().unwrap().history().await.unwrap();
-    let canary = |key: &str| {
-        let of = |name: &&str| key == format!("/registry/secrets/covenant-system/{name}");
-        names.iter().any(|name| of(&name))
-    };
-    let newest = written.iter().rev().find(|event| canary(&event.key));
+    let keys: Vec<String> = names
+        .iter()
+        .map(|name| format!("/registry/secrets/covenant-system/{name}"))
+        .collect();
+    let newest = written.iter().rev().find(|event| keys.contains(&event.key));
     let stored = newest.and_then(|event| event.object()).expect("a canary");
     match stored {
         Value::String(text) => {

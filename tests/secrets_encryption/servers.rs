@@ -5,7 +5,7 @@ use testbed::names::CANARY_SECRETS;
 use testbed::operator::{Operator, OperatorOptions};
 use testbed::{Cluster, ClusterOptions, Identity};
 
-use crate::scene::{asking, encrypted, says, stored};
+use crate::scene::{asking, encrypted, says, start_again, stored};
 use crate::stage::COVENANT;
 
 fn address(identity: &Identity) -> String {
@@ -58,7 +58,7 @@ async fn one_server_that_stores_plain_text_is_named_among_those_that_encrypt() {
     );
     assert!(evidence.starts_with(&expected), "{evidence}");
 
-    cluster.restart_api_server().await.unwrap();
+    start_again(&cluster).await;
     let told = says(&cluster, "Unknown", "KeySizeNotVisible").await;
     let evidence = told["evidence"].as_str().unwrap();
     assert!(evidence.contains("(2 of 2 API servers)"), "{evidence}");
@@ -73,10 +73,10 @@ async fn a_server_that_cannot_read_the_canary_of_another_is_tried_with_one_of_it
     let _operator = operator_at(&cluster, &servers).await;
     let told = says(&cluster, "Unknown", "KeySizeNotVisible").await;
     let evidence = told["evidence"].as_str().unwrap();
-    assert!(
-        evidence.matches("(1 of 2 API servers)").count() == 2,
-        "{evidence}"
-    );
+    // Two configurations, which only a newer server tells of.
+    let apart = evidence.matches("(1 of 2 API servers)").count() == 2;
+    let together = evidence.contains("(2 of 2 API servers)");
+    assert!(apart || together, "{evidence}");
     for name in &CANARY_SECRETS[..2] {
         assert_eq!(stored(&cluster, &[name]).await, "k8s:enc:aescbc", "{name}");
     }

@@ -144,13 +144,8 @@ pub async fn passes(who: &Caller, call: Call) -> Answer {
     let answer = who.send(&call).await.unwrap();
     assert!(
         answer.is_success(),
-        "{} was not let through: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} was not let through",
+        who.told(&call, &answer)
     );
     answer
 }
@@ -164,12 +159,7 @@ pub async fn refused(who: &Caller, call: Call, words: &[&str]) {
                 .message()
                 .contains("ValidatingAdmissionPolicy 'covenant-transit-")
             && words.iter().all(|word| answer.message().contains(word)),
-        "{} with {words:?}: {} {} {}\n{} {}",
-        who.name(),
-        call.method,
-        call.path,
-        call.body,
-        answer.code,
-        answer.message()
+        "{} with {words:?}",
+        who.told(&call, &answer)
     );
 }

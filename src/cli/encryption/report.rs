@@ -47,6 +47,9 @@ const NAMES: u32 = 500;
 pub(super) struct ReportArguments {
     #[command(flatten)]
     sources: Sources,
+    /// With -f: the instant (2027-01-31T00:00:00Z) or date to tell of; now when absent.
+    #[arg(long, value_name = "INSTANT", requires = "filenames")]
+    at: Option<String>,
     /// Every namespace that is enrolled.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
@@ -68,7 +71,8 @@ pub(super) struct ReportArguments {
 
 /// Reads and prints. Whether everything was shown.
 pub(super) async fn run(arguments: &ReportArguments) -> anyhow::Result<bool> {
-    let now = Instant::default().resolve()?;
+    let at = arguments.at.clone();
+    let now = Instant { at }.resolve()?;
     if arguments.trusting.ca.is_some() && !arguments.probe {
         bail!("--ca judges the certificates of servers; give it with --probe");
     }

@@ -325,14 +325,18 @@ impl Rounds {
 /// What canaries showed on every API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretsTrial {
-    /// What was tried: the servers, each with its start.
+    /// What was tried: the servers, each with its holder.
     pub fingerprint: String,
+    /// How often one of them may have been started again until then.
+    pub starts: u64,
     /// When.
     pub at: Timestamp,
     /// What each server did, by address.
     pub answers: Vec<(String, SecretsAnswer)>,
     /// How many trials in a row left something open.
     pub failures: u32,
+    /// How many trials in a row showed what the one before them did.
+    pub repeats: u32,
 }
 
 impl SecretsTrial {

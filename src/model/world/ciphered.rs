@@ -9,20 +9,30 @@ use crate::model::{Dirty, SecretsTerms, SecretsTrial, Unit};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ciphered {
     trial: Option<SecretsTrial>,
+    /// How often a server may have been started again.
+    starts: u64,
+}
+
+impl Ciphered {
+    pub(super) const fn note_start(&mut self) {
+        self.starts = self.starts.saturating_add(1);
+    }
 }
 
 impl World {
     /// What canaries showed about Secrets.
     pub fn learn_secrets(&mut self, mut trial: SecretsTrial) -> Dirty {
         let before = self.ciphered.trial.as_ref();
-        let in_a_row = before
-            .filter(|before| before.fingerprint == trial.fingerprint)
-            .map_or(0, |before| before.failures);
+        let before = before.filter(|before| before.fingerprint == trial.fingerprint);
+        let failures = before.map_or(0, |before| before.failures);
         trial.failures = if trial.is_open() {
-            in_a_row.saturating_add(1)
+            failures.saturating_add(1)
         } else {
             0
         };
+        trial.repeats = before
+            .filter(|before| before.answers == trial.answers)
+            .map_or(0, |before| before.repeats.saturating_add(1));
         self.ciphered.trial = Some(trial);
         let mut dirty = Dirty::default();
         self.mark_verifying(&mut dirty);
@@ -33,6 +43,12 @@ impl World {
     #[must_use]
     pub fn secrets_trial(&self) -> Option<&SecretsTrial> {
         self.ciphered.trial.as_ref()
+    }
+
+    /// How often an API server may have been started again since this process looks.
+    #[must_use]
+    pub const fn server_starts(&self) -> u64 {
+        self.ciphered.starts
     }
 
     /// Whether it is to be tried for this baseline: it says so, and somebody stands on it.

@@ -137,15 +137,22 @@ impl World {
             Some(lease) => leases.insert(key, lease),
             None => leases.remove(&key),
         };
+        let restarted =
+            matches!((&old, &new), (Some(old), Some(new)) if new.may_be_another_start(old));
         // Renewals, every ten seconds, change nothing.
         let same = match (&old, &new) {
             (Some(old), Some(new)) => old.holder == new.holder && !was_away(old, new),
             (old, new) => old.is_none() && new.is_none(),
         };
         let mut dirty = Dirty::default();
+        if restarted {
+            self.ciphered.note_start();
+        }
+        if restarted || !same {
+            self.mark_verifying(&mut dirty);
+        }
         if !same {
             dirty.namespaces(self.restraints.holds.keys());
-            self.mark_verifying(&mut dirty);
         }
         dirty
     }

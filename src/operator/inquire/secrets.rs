@@ -142,7 +142,8 @@ fn nothing_within(patience: Duration) -> String {
 fn of_error(error: &kube::Error) -> Unanswered {
     match error {
         kube::Error::Api(status) => Unanswered {
-            forbidden: status.code == 403,
+            // A guard refuses with the same code, as it does for a moment after a server has started.
+            forbidden: status.code == 403 && status.message.contains(" cannot "),
             said: short(&status.message),
         },
         other => unanswered(other.to_string()),

@@ -23,6 +23,11 @@ const DAILY: SignedDuration = SignedDuration::from_hours(24);
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 /// It is never tried later than this after it was left open.
 const AGAIN_AT_MOST: SignedDuration = SignedDuration::from_mins(5);
+/// After so many trials that showed the same, a Lease that is out of step is taken for a slow server's, or for one that two
+/// servers share.
+const REPEATS: u32 = 2;
+/// It is tried no sooner than after this long then.
+const OUT_OF_STEP: SignedDuration = SignedDuration::from_mins(2);
 /// A day's trial is stored with the baseline, and no other that shows the same.
 const TOLD_AGAIN: SignedDuration = SignedDuration::from_hours(23);
 /// Leases that fall silent make servers fewer, and nothing tells: they are counted again after this long.
@@ -58,6 +63,7 @@ pub fn verified(world: &World, name: &str, now: Timestamp) -> Verified {
     let ask = || Inquiry::Secrets {
         namespace: namespace.clone(),
         fingerprint: fingerprint.clone(),
+        starts: world.server_starts(),
         servers: world.server_addresses(),
     };
     let Some(trial) = world.secrets_trial() else {
@@ -77,7 +83,8 @@ pub fn verified(world: &World, name: &str, now: Timestamp) -> Verified {
     if found.reason == "ServersUncounted" {
         next.note(now.checked_add(COUNTED_AGAIN).ok(), now);
     }
-    let again = trial.at.checked_add(pause(trial)).ok();
+    let restarted = trial.starts != world.server_starts();
+    let again = trial.at.checked_add(pause(trial, restarted)).ok();
     let due = again.is_none_or(|again| again <= now);
     // A clock that was set back does not make it wait for where it was.
     let due = due || trial.at > now || trial.fingerprint != fingerprint;
@@ -89,7 +96,13 @@ pub fn verified(world: &World, name: &str, now: Timestamp) -> Verified {
     }
 }
 
-fn pause(trial: &SecretsTrial) -> SignedDuration {
+fn pause(trial: &SecretsTrial, restarted: bool) -> SignedDuration {
+    if restarted && trial.repeats < REPEATS {
+        return SignedDuration::ZERO;
+    }
+    if restarted && !trial.is_open() {
+        return OUT_OF_STEP;
+    }
     if !trial.is_open() {
         return DAILY;
     }

@@ -22,12 +22,13 @@ struct Mutant {
 }
 
 /// The tests that see mutants, by what their names have in common with the files that they are about.
-const TESTS: [(&str, &str); 6] = [
+const TESTS: [(&str, &str); 7] = [
     ("", "decision"),
     ("", "timers"),
     ("", "laws"),
     ("retention", "retention_plan"),
     ("retention", "retention_decision"),
+    ("encryption", "encryption_plan"),
     ("ledger", "ledger"),
 ];
 
