@@ -71,6 +71,8 @@ pub enum Rule {
     ClassNeedsGround,
     /// No policy of a namespace lets in or reaches an agent of a channel that the namespace opts out of.
     OptedOutMeetsNoAgent,
+    /// Guards are told of every channel that a namespace opts out of, and of its agents' markers, no more and no fewer.
+    OptOutNeedsGuard,
 }
 
 /// An invariant that a plan breaks.
@@ -135,6 +137,7 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
     if let (Unit::Retention(name), Some(parameters)) = (&plan.unit, &plan.parameters) {
         retention::parameters(&mut findings, world, name, parameters, now);
         encryption::parameters(&mut findings, world, name, parameters);
+        telemetry::parameters(&mut findings, world, name, parameters);
     }
     for inquiry in &plan.inquiries {
         if let Inquiry::Dispose(run) = inquiry {

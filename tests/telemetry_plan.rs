@@ -11,6 +11,8 @@
 #[path = "support/world.rs"]
 mod support;
 
+#[path = "telemetry_plan/agents.rs"]
+mod agents;
 #[path = "telemetry_plan/evaluator.rs"]
 mod evaluator;
 #[path = "telemetry_plan/exact.rs"]
@@ -19,6 +21,8 @@ mod exact;
 mod grants;
 #[path = "telemetry_plan/linter.rs"]
 mod linter;
+#[path = "telemetry_plan/markers.rs"]
+mod markers;
 #[path = "telemetry_plan/recorded.rs"]
 mod recorded;
 #[path = "telemetry_plan/siblings.rs"]

@@ -65,8 +65,8 @@ pub use retention::{
 };
 pub use telemetry::{
     AgentKind, AgentMarkers, AgentStatus, BaselineTelemetry, ChannelOptedOut, ChannelStatus,
-    GuardedTelemetry, MarkerSet, OptOutMeans, OptOutState, ProcessorReference, TelemetryAgent,
-    TelemetryChannel, TelemetryOptOut, TelemetryOptOutSpec, TelemetryOptOutStatus,
+    GuardedMarkers, GuardedTelemetry, MarkerSet, OptOutMeans, OptOutState, ProcessorReference,
+    TelemetryAgent, TelemetryChannel, TelemetryOptOut, TelemetryOptOutSpec, TelemetryOptOutStatus,
 };
 pub use vocabulary::{DataCategory, LegalBasis, Purpose};
 pub use wire::{

@@ -327,10 +327,42 @@ pub struct GuardedTelemetry {
     #[serde(default)]
     #[schemars(length(max = 3))]
     pub channels: Vec<TelemetryChannel>,
-    /// Which agents' ways of collecting here are refused.
+    /// Kinds of objects that would tell an agent to collect here, as `plural.group`: new ones are refused.
     #[serde(default)]
-    #[schemars(length(max = 16))]
-    pub refuses: Vec<AgentKind>,
+    #[schemars(length(max = 16), inner(length(max = 253)))]
+    pub refuses: Vec<String>,
+    /// What every new pod carries, and what no pod loses.
+    #[serde(default)]
+    pub pods: GuardedMarkers,
+    /// What the namespace does not lose.
+    #[serde(default)]
+    pub namespaces: GuardedMarkers,
+    /// What pods, what publishes them and the namespace may leave out, and not say otherwise.
+    #[serde(default)]
+    pub where_present: GuardedMarkers,
+}
+
+/// Annotations and labels with their values, of all agents together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardedMarkers {
+    /// Annotations with exactly these values.
+    #[serde(default)]
+    #[schemars(schema_with = "guarded_map")]
+    pub annotations: BTreeMap<String, String>,
+    /// Labels with exactly these values.
+    #[serde(default)]
+    #[schemars(schema_with = "guarded_map")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl From<MarkerSet> for GuardedMarkers {
+    fn from(set: MarkerSet) -> Self {
+        Self {
+            annotations: set.annotations,
+            labels: set.labels,
+        }
+    }
 }
 
 fn marker_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -338,6 +370,16 @@ fn marker_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "description": "Annotations with exactly these values.",
         "type": "object",
         "maxProperties": 8,
+        "additionalProperties": { "type": "string", "maxLength": 253 },
+    })
+}
+
+fn guarded_map(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "description": "Names, and exactly these values.",
+        "type": "object",
+        "default": {},
+        "maxProperties": 64,
         "additionalProperties": { "type": "string", "maxLength": 253 },
     })
 }

@@ -1,4 +1,5 @@
-//! What no policy of an opted-out namespace may do: let in or reach an agent that is stopped there.
+//! What no policy of an opted-out namespace may do: let in or reach an agent that is stopped there. And what its guards must be
+//! told.
 //!
 //! May not: take anything away. It asks of each peer whether an agent could be among it, by trying labels.
 
@@ -8,9 +9,11 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Findings, Rule};
-use crate::api::names::{LABEL_NAMESPACE_NAME, PART_PATH};
-use crate::api::{Selector, TelemetryChannel};
-use crate::model::{AgentTerms, BaselineTerms, Cidr, Target, World};
+use crate::api::names::{LABEL_NAMESPACE_NAME, PARAMETERS_NAME, PART_PATH};
+use crate::api::{GuardedTelemetry, Selector, TelemetryChannel};
+use crate::model::telemetry::agents;
+use crate::model::{AgentTerms, BaselineTerms, Cidr, Kind, ObjectKey, Target, World};
+use crate::plan::ParametersPlan;
 
 type Labels = BTreeMap<String, String>;
 
@@ -50,6 +53,85 @@ pub(super) fn policy(
             }
         }
     }
+}
+
+/// What guards must be told of opt-outs.
+pub(super) fn parameters(
+    findings: &mut Findings,
+    world: &World,
+    namespace: &str,
+    planned: &ParametersPlan,
+) {
+    let Some(spec) = &planned.spec else {
+        return;
+    };
+    let key = ObjectKey::new(namespace, PARAMETERS_NAME);
+    let target = Target::new(Kind::GuardParameters, key);
+    let mut add = |message: String| findings.add(Rule::OptOutNeedsGuard, &target, message);
+    let opt_outs = world.opt_outs_in(namespace);
+    let channels: BTreeSet<TelemetryChannel> = opt_outs
+        .flat_map(|opt_out| opt_out.channels.iter().copied())
+        .collect();
+    let nothing = GuardedTelemetry::default();
+    let told = spec.telemetry.as_ref().unwrap_or(&nothing);
+    if told.channels.iter().copied().collect::<BTreeSet<_>>() != channels {
+        add("tells guards of other channels than the opt-out".to_owned());
+    }
+    let known = world.namespace(namespace);
+    let baseline = known.and_then(|known| world.baseline(&known.baseline));
+    let Some(Ok(terms)) = baseline.map(|baseline| &baseline.terms) else {
+        return;
+    };
+    let stopped = || {
+        let agents = terms.telemetry.agents.iter();
+        agents.filter(|agent| channels.contains(&agent.channel))
+    };
+    let kinds = stopped().filter_map(|agent| agents::row(agent.respects));
+    let refused: BTreeSet<&str> = kinds.flat_map(|row| row.collects_by).copied().collect();
+    if told
+        .refuses
+        .iter()
+        .map(String::as_str)
+        .collect::<BTreeSet<_>>()
+        != refused
+    {
+        add("refuses other kinds of objects than those by which the agents collect".to_owned());
+    }
+    for (of, told, asked) in [
+        (
+            "pods",
+            &told.pods,
+            stopped()
+                .map(|agent| &agent.markers.pods)
+                .collect::<Vec<_>>(),
+        ),
+        (
+            "the namespace",
+            &told.namespaces,
+            stopped().map(|agent| &agent.markers.namespaces).collect(),
+        ),
+        (
+            "what is present",
+            &told.where_present,
+            stopped()
+                .map(|agent| &agent.markers.where_present)
+                .collect(),
+        ),
+    ] {
+        let annotations = asked.iter().map(|set| &set.annotations);
+        let labels = asked.iter().map(|set| &set.labels);
+        if !covers(&told.annotations, annotations) || !covers(&told.labels, labels) {
+            add(format!(
+                "asks {of} for other markers than those that the agents read"
+            ));
+        }
+    }
+}
+
+/// Whether these are all of them, and nothing beside.
+fn covers<'a>(told: &Labels, asked: impl Iterator<Item = &'a Labels>) -> bool {
+    let asked: BTreeSet<(&String, &String)> = asked.flatten().collect();
+    told.iter().collect::<BTreeSet<_>>() == asked
 }
 
 /// The peers of every rule but the resolvers', which are known by being exactly where the baseline says names are resolved.

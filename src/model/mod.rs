@@ -21,7 +21,7 @@ mod processor;
 mod prohibition;
 mod retention;
 mod server;
-mod telemetry;
+pub mod telemetry;
 mod tenancy;
 pub mod time;
 mod volume;
@@ -53,7 +53,7 @@ pub use retention::{
     RunResult, Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
-pub use telemetry::{AgentTerms, OptOut, TelemetryTerms, reads_nodes};
+pub use telemetry::{AgentTerms, MarkerTerms, OptOut, TelemetryTerms};
 pub use tenancy::{Namespace, Stage};
 pub use volume::ObservedVolume;
 pub use world::{Settings, World, WriteFailure};

@@ -3,6 +3,9 @@
 //! What of an opt-out cannot be read counts as every channel: a tenant's no is never weakened by a typing error or a newer
 //! version's word. May not: decide who is stopped. That is the planner's.
 
+pub mod agents;
+mod markers;
+
 use std::collections::BTreeSet;
 
 use kube::core::DynamicObject;
@@ -11,10 +14,12 @@ use serde_json::Value;
 use super::error::FieldError;
 use super::grant::split;
 use super::identity::Meta;
+pub use markers::{MarkerTerms, joined};
+
 use crate::api::names::OPT_OUT_NAME;
 use crate::api::{
-    AgentKind, AgentMarkers, BaselineTelemetry, LabelOperator, Selector, TelemetryAgent,
-    TelemetryChannel, TelemetryOptOutStatus,
+    AgentKind, BaselineTelemetry, LabelOperator, Selector, TelemetryAgent, TelemetryChannel,
+    TelemetryOptOutStatus,
 };
 
 /// An opt-out.
@@ -105,27 +110,8 @@ pub struct AgentTerms {
     pub respects: AgentKind,
     /// Whether it reads on nodes, as the baseline or the table says; absent where neither does.
     pub reads_nodes: Option<bool>,
-    /// Markers of its own.
-    pub markers: AgentMarkers,
-}
-
-/// Whether agents of a kind read on nodes what containers write, by what their makers document. Absent where it is not known.
-#[must_use]
-pub const fn reads_nodes(kind: AgentKind) -> Option<bool> {
-    match kind {
-        AgentKind::None => None,
-        AgentKind::PrometheusAnnotations
-        | AgentKind::PrometheusOperator
-        | AgentKind::OpenTelemetryOperator => Some(false),
-        AgentKind::Datadog
-        | AgentKind::GrafanaAlloy
-        | AgentKind::Promtail
-        | AgentKind::FluentBit
-        | AgentKind::Fluentd
-        | AgentKind::Vector
-        | AgentKind::NewRelic
-        | AgentKind::Dynatrace => Some(true),
-    }
+    /// The markers by which it leaves out and is told to collect: those of the table, and its own.
+    pub markers: MarkerTerms,
 }
 
 /// Reads what a baseline says of who collects.
@@ -144,6 +130,7 @@ pub(super) fn terms(
         agents.push(agent_terms(errors, &path, agent));
     }
     agents.sort_by(|a, b| a.name.cmp(&b.name));
+    markers::together(errors, &agents);
     TelemetryTerms { agents }
 }
 
@@ -190,8 +177,15 @@ fn agent_terms(errors: &mut Vec<FieldError>, path: &str, agent: TelemetryAgent) 
             .map(|namespaces| (namespaces, agent.pod_selector)),
         processor: agent.processor_ref.map(|reference| reference.name),
         respects: agent.respects,
-        reads_nodes: agent.reads_nodes.or(reads_nodes(agent.respects)),
-        markers: agent.markers.unwrap_or_default(),
+        reads_nodes: agent
+            .reads_nodes
+            .or_else(|| agents::row(agent.respects).map(|row| row.reads_nodes)),
+        markers: markers::terms(
+            errors,
+            &format!("{path}.markers"),
+            agents::row(agent.respects),
+            agent.markers.unwrap_or_default(),
+        ),
     }
 }
 

@@ -14,10 +14,14 @@ use super::reason::Refusal;
 use super::standing::{Standing, standing};
 use crate::api::names::{LABEL_NAMESPACE_NAME, LABEL_STAGE, LABEL_TENANT};
 use crate::api::{
-    AgentKind, GuardedTelemetry, LabelOperator, LabelRequirement, Selector, TelemetryChannel,
+    AgentKind, GuardedTelemetry, LabelOperator, LabelRequirement, MarkerSet, Selector,
+    TelemetryChannel,
 };
+use crate::model::telemetry::agents::{self, Agent};
+use crate::model::telemetry::joined;
 use crate::model::{
-    AgentTerms, AllowedEntry, BaselineTerms, Cidr, Grant, GrantTerms, RecipientTerms, World,
+    AgentTerms, AllowedEntry, BaselineTerms, Cidr, Grant, GrantTerms, MarkerTerms, RecipientTerms,
+    World,
 };
 use labels::Labels;
 use subtraction::{Left, Pods, pods_without, range_without};
@@ -248,7 +252,9 @@ fn is_among(world: &World, agent: &AgentTerms, namespace: &str, pods: &Selector)
     Labels::of(namespaces).matches(&labels) && !Labels::of(pods).both(&agents).is_nothing()
 }
 
-/// What guards must know of a namespace's opt-outs. Without a readable baseline, every agent's ways are refused.
+/// What guards must know of a namespace's opt-outs. Without a readable baseline every kind of object that tells an agent to
+/// collect is refused, and every word of it: who collects is not known. What pods must carry is not known either, and is not
+/// guessed, because it would keep pods from starting; the network is denied whole meanwhile.
 pub(super) fn guarded(
     world: &World,
     namespace: &str,
@@ -258,24 +264,39 @@ pub(super) fn guarded(
     if channels.is_empty() {
         return None;
     }
-    let refuses: BTreeSet<AgentKind> = match standing.floor() {
+    let only_recorded = channels
+        .iter()
+        .eq([&TelemetryChannel::MarketingCommunications]);
+    let (kinds, markers): (BTreeSet<AgentKind>, Vec<MarkerTerms>) = match standing.floor() {
         Some(terms) => {
             let agents = stopped(world, namespace, terms).agents;
-            agents.into_iter().map(|agent| agent.respects).collect()
+            let agents = agents.into_iter();
+            agents
+                .map(|agent| (agent.respects, agent.markers.clone()))
+                .unzip()
         }
-        None if channels
-            .iter()
-            .eq([&TelemetryChannel::MarketingCommunications]) =>
-        {
-            BTreeSet::new()
+        None if only_recorded => Default::default(),
+        None => {
+            let words = |row: &Agent| MarkerTerms {
+                where_present: MarkerTerms::of(row).where_present,
+                ..MarkerTerms::default()
+            };
+            agents::TABLE
+                .iter()
+                .map(|row| (row.kind, words(row)))
+                .unzip()
         }
-        None => AgentKind::ALL.into(),
     };
+    let collects = kinds.into_iter().filter_map(agents::row);
+    let refuses: BTreeSet<&str> = collects
+        .flat_map(|row| row.collects_by.iter().copied())
+        .collect();
+    let all = |pick: fn(&MarkerTerms) -> &MarkerSet| joined(markers.iter().map(pick)).into();
     Some(GuardedTelemetry {
         channels: channels.into_iter().collect(),
-        refuses: refuses
-            .into_iter()
-            .filter(|kind| *kind != AgentKind::None)
-            .collect(),
+        refuses: refuses.into_iter().map(str::to_owned).collect(),
+        pods: all(|markers| &markers.pods),
+        namespaces: all(|markers| &markers.namespaces),
+        where_present: all(|markers| &markers.where_present),
     })
 }

@@ -1,12 +1,12 @@
-//! What the status, the posture and the guards' parameters say.
+//! What the status and the posture say.
 
-use covenant::api::{AgentKind, OptOutMeans, OptOutState, TelemetryChannel, TelemetryOptOutStatus};
-use covenant::model::{Kind, Unit, World};
-use covenant::plan::{Plan, plan};
+use covenant::api::{OptOutMeans, OptOutState, TelemetryChannel, TelemetryOptOutStatus};
+use covenant::model::{Kind, World};
+use covenant::plan::Plan;
 use serde_json::{Value, json};
 
 use super::support::{apply, enrolled, namespace, vendor, world};
-use super::{NAMESPACE, baseline, datadog, entries, now, opt_out, planned, prometheus};
+use super::{NAMESPACE, baseline, datadog, entries, opt_out, planned, prometheus};
 
 /// Takes in the planned policies as stored.
 fn store(world: &mut World) {
@@ -179,34 +179,6 @@ fn an_unreadable_opt_out_says_so() {
         condition(&told, "Ready"),
         ("False".to_owned(), "PartlyUnreadable".to_owned())
     );
-}
-
-fn parameters(world: &World) -> Option<covenant::api::GuardedTelemetry> {
-    let plan = plan(world, &Unit::Retention(NAMESPACE.to_owned()), now());
-    plan.parameters.unwrap().spec.unwrap().telemetry
-}
-
-#[test]
-fn guards_are_told_of_the_channels_and_whose_ways_are_refused() {
-    let mut world = opted_out(
-        json!([prometheus(), datadog()]),
-        json!(["PlatformTelemetry"]),
-    );
-    let told = parameters(&world).unwrap();
-    assert_eq!(told.channels, [TelemetryChannel::PlatformTelemetry]);
-    assert_eq!(told.refuses, [AgentKind::PrometheusOperator]);
-    let mut unreadable = baseline(entries(), json!([]));
-    unreadable["spec"]["network"]["sameTenant"] = json!("Newer");
-    apply(&mut world, &unreadable);
-    assert_eq!(
-        parameters(&world).unwrap().refuses.len(),
-        11,
-        "the stricter reading"
-    );
-    let key = world.keys(Kind::OptOut).remove(0);
-    let dirty = world.remove(Kind::OptOut, &key);
-    assert!(dirty.0.contains(&Unit::Retention(NAMESPACE.to_owned())));
-    assert_eq!(parameters(&world), None);
 }
 
 #[test]
