@@ -30,7 +30,7 @@ test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
 # Runs the guards' tests with shadows of the guards beside them, and asks the audit logs what every expression came to.
 define guards_seen_both_ways
 folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export COVENANT_KUBERNETES=$(1) COVENANT_GUARD_COVERAGE="$$folder" && \
-RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --test guards --test guards_bypasses --test holds --test retention_guards --test encryption_guards --test break_glass --test transit_guards && cargo run --quiet --locked -p testbed --bin guard-coverage
+RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --test guards --test guards_bypasses --test holds --test retention_guards --test encryption_guards --test break_glass --test transit_guards --test telemetry_guards && cargo run --quiet --locked -p testbed --bin guard-coverage
 endef
 
 guard-coverage: tools ## Every expression of every guard, seen both ways on the newest and the oldest supported Kubernetes
