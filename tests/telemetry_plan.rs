@@ -25,6 +25,8 @@ mod linter;
 mod markers;
 #[path = "telemetry_plan/recorded.rs"]
 mod recorded;
+#[path = "telemetry_plan/refused.rs"]
+mod refused;
 #[path = "telemetry_plan/siblings.rs"]
 mod siblings;
 #[path = "telemetry_plan/told.rs"]

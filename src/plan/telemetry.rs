@@ -3,6 +3,7 @@
 //! May not: cut off where names are resolved. A resolver that is an agent too is told in the status.
 
 mod labels;
+mod refusal;
 mod status;
 mod subtraction;
 

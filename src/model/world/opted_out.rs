@@ -64,6 +64,11 @@ impl World {
         }
     }
 
+    /// How the guards stand that refuse what an opt-out stops is told in its status.
+    pub(super) fn mark_opted_out(&self, dirty: &mut Dirty) {
+        dirty.namespaces(self.opted_out.opt_outs.keys());
+    }
+
     pub(super) fn opt_out_keys(&self) -> Vec<ObjectKey> {
         let opt_outs = self.opted_out.opt_outs.values();
         opt_outs

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
+use super::refusal::is_refused;
 use super::{Pods, ranges_of, stopped};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH};
 use crate::api::{
@@ -136,7 +137,7 @@ fn of_channel(
         .agents
         .into_iter()
         .filter(|agent| agent.channel == channel)
-        .map(|agent| of_agent(world, agent, terms, denial))
+        .map(|agent| of_agent(world, namespace, agent, terms, denial))
         .collect();
     let all = |state: OptOutState| agents.iter().all(|agent| agent.state == state);
     let Some(worst) = agents.iter().min_by_key(|agent| agent.state) else {
@@ -171,14 +172,19 @@ fn of_channel(
 
 fn of_agent(
     world: &World,
+    namespace: &str,
     agent: &AgentTerms,
     terms: &BaselineTerms,
     denial: &Result<(), &'static str>,
 ) -> AgentStatus {
-    let by = match denial {
+    let mut by = match denial {
         Ok(()) => vec![OptOutMeans::NetworkDenied],
         Err(_) => Vec::new(),
     };
+    let refused = is_refused(world, namespace, agent);
+    if refused {
+        by.push(OptOutMeans::MonitorsRefused);
+    }
     let (state, reason) = match (agent.reads_nodes, denial) {
         (Some(true), _) => (
             OptOutState::CannotStop,
@@ -196,6 +202,13 @@ fn of_agent(
                 "no policy here lets it in or lets pods reach it; whether the network carries them out is not observed here".to_owned(),
             ),
         },
+    };
+    let reason = if refused {
+        format!(
+            "{reason}; new objects that tell it to collect are refused, those of before were not looked for"
+        )
+    } else {
+        reason
     };
     AgentStatus {
         name: agent.name.clone(),
