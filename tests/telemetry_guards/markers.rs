@@ -129,7 +129,12 @@ async fn what_a_pod_carries_is_neither_taken_off_nor_turned_round_by_any_way() {
     for (change, words) in &changes {
         refused(&admin, marking(format!("{path}/status"), change), &[words]).await;
     }
+    // A status brings annotations and labels along, so that nothing above was refused in vain.
+    let beside = json!({ "annotations": { "by-status": "yes" }, "labels": { "by-status": "yes" } });
+    passes(&admin, marking(format!("{path}/status"), &beside)).await;
     let stored = passes(&admin, Call::new("GET", path.clone())).await.body;
+    assert_eq!(stored["metadata"]["annotations"]["by-status"], "yes");
+    assert_eq!(stored["metadata"]["labels"]["by-status"], "yes");
     assert_eq!(
         stored["metadata"]["annotations"]["ad.datadoghq.com/exclude"],
         "true"
