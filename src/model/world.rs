@@ -381,17 +381,31 @@ impl World {
         {
             self.forget_announced(&gone.meta.uid);
         }
-        if old.as_ref() != self.baselines.get(name) {
-            dirty.unit(Unit::Baseline(name.to_owned()));
-            for namespace in self.namespaces_by_baseline.get(name).into_iter().flatten() {
-                dirty.namespace(namespace);
-                dirty.retention(namespace);
-                self.mark_neighbours(&mut dirty, namespace);
-            }
-            let namespaces = self.namespaces_by_baseline.get(name);
-            let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
-            self.mark_baseline_retention(&mut dirty, &namespaces);
+        let new = self.baselines.get(name);
+        if old.as_ref() == new {
+            return dirty;
         }
+        dirty.unit(Unit::Baseline(name.to_owned()));
+        // Of its status postures show what became of Secrets, and nobody reads the rest.
+        let read = |baseline: &Baseline| {
+            let secrets = baseline.status.secrets.clone();
+            let status = Default::default();
+            let without_status = Baseline {
+                status,
+                ..baseline.clone()
+            };
+            (without_status, secrets)
+        };
+        if old.as_ref().map(read) == new.map(read) {
+            return dirty;
+        }
+        let namespaces = self.namespaces_by_baseline.get(name);
+        let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
+        for namespace in &namespaces {
+            dirty.namespace(namespace);
+            self.mark_neighbours(&mut dirty, namespace);
+        }
+        self.mark_baseline_retention(&mut dirty, &namespaces);
         dirty
     }
 
