@@ -399,20 +399,35 @@ impl World {
         {
             self.forget_announced(&gone.meta.uid);
         }
-        if old.as_ref() != self.baselines.get(name) {
-            dirty.unit(Unit::Baseline(name.to_owned()));
-            for namespace in self.namespaces_by_baseline.get(name).into_iter().flatten() {
-                dirty.namespace(namespace);
-                dirty.retention(namespace);
-                self.mark_neighbours(&mut dirty, namespace);
-                let tenant = self.namespaces.get(namespace);
-                let tenant = tenant.and_then(|namespace| namespace.tenant.as_deref());
-                self.mark_opted_out_siblings(&mut dirty, tenant);
-            }
-            let namespaces = self.namespaces_by_baseline.get(name);
-            let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
-            self.mark_baseline_retention(&mut dirty, &namespaces);
+        let new = self.baselines.get(name);
+        if old.as_ref() == new {
+            return dirty;
         }
+        dirty.unit(Unit::Baseline(name.to_owned()));
+        // Of its status postures show what became of Secrets, and nobody reads the rest.
+        let read = |baseline: &Baseline| {
+            let secrets = baseline.status.secrets.clone();
+            let status = Default::default();
+            let without_status = Baseline {
+                status,
+                ..baseline.clone()
+            };
+            (without_status, secrets)
+        };
+        if old.as_ref().map(read) == new.map(read) {
+            return dirty;
+        }
+        let namespaces = self.namespaces_by_baseline.get(name);
+        let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
+        for namespace in &namespaces {
+            dirty.namespace(namespace);
+            dirty.retention(namespace);
+            self.mark_neighbours(&mut dirty, namespace);
+            let tenant = self.namespaces.get(namespace);
+            let tenant = tenant.and_then(|namespace| namespace.tenant.as_deref());
+            self.mark_opted_out_siblings(&mut dirty, tenant);
+        }
+        self.mark_baseline_retention(&mut dirty, &namespaces);
         dirty
     }
 

@@ -44,6 +44,9 @@ pub enum EndpointError {
     /// Certificate and key do not belong together, or the key is of no use.
     #[error("certificate and key make no pair")]
     Pair(#[source] rustls::Error),
+    /// TLS 1.3 cannot be spoken by this build.
+    #[error("this build cannot speak TLS 1.3")]
+    Version(#[source] rustls::Error),
     /// No certificate could be made.
     #[error("a certificate for this run could not be made")]
     Made(#[source] rcgen::Error),
@@ -61,7 +64,7 @@ pub fn config(files: Option<CertificateFiles>) -> Result<Arc<ServerConfig>, Endp
     };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(EndpointError::Pair)?
+        .map_err(EndpointError::Version)?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -18,7 +18,6 @@ use crate::api::{
 };
 use crate::model::{World, time};
 
-pub use classes::ClassProblem;
 pub(super) use trial::verified;
 
 /// A posture is read by people; beyond this many items they read the count.

@@ -40,7 +40,6 @@ use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus, GuardParame
 use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
-pub use encryption::ClassProblem;
 pub use inquiry::{Candidate, Inquiry, RuleRef, Run};
 pub use path::{PathEnd, PathState};
 pub use proof::deviations;

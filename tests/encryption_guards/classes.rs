@@ -90,3 +90,47 @@ async fn an_attested_class_is_made_anew_only_by_who_writes_baselines() {
     refused(&stage.admin(), make(), &[words, "a wildcard carries none"]).await;
     passes(&platform, make()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_baseline_lists_a_class_once_and_with_one_ground() {
+    let stage = stage().await;
+    let platform = stage.platform.caller().unwrap();
+    let one = proof("once")[0].clone();
+    let attestation =
+        json!({ "by": "team", "statement": "LUKS", "at": "2026-05-01", "expires": "2027-05-01" });
+    let mut both = one.clone();
+    both["attestation"] = attestation.clone();
+    let tries = [
+        (
+            json!({ "storageClasses": [one, one] }),
+            "a class is listed once",
+        ),
+        (
+            json!({ "storageClasses": [both] }),
+            "either proven or attested",
+        ),
+        (
+            json!({ "storageClasses": [{ "name": "none" }] }),
+            "either proven or attested",
+        ),
+        (
+            json!({ "storageClasses": [], "secrets": "Attested" }),
+            "it needs one",
+        ),
+        (
+            json!({ "storageClasses": [], "secrets": "Verify", "secretsAttestation": attestation }),
+            "belongs to `secrets: Attested`",
+        ),
+    ];
+    for (at_rest, words) in tries {
+        let body = json!({
+            "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "TenantBaseline", "metadata": { "name": "wrong" },
+            "spec": { "network": { "sameTenant": "Allow" }, "grants": { "maximumDuration": "P90D" }, "encryption": { "atRest": at_rest } },
+        });
+        let path = "/apis/privacy.cloudnexus.io/v1alpha1/tenantbaselines";
+        let call = Call::new("POST", path).with(JSON, body);
+        let answer = platform.send(&call).await.unwrap();
+        let is_refused = answer.code == 422 && answer.message().contains(words);
+        assert!(is_refused, "{words}: {}", platform.told(&call, &answer));
+    }
+}

@@ -1,7 +1,10 @@
 //! Claims and scratch space that were there before, or came past the guards.
 
 use covenant::api::EncryptionState::{Attested, NotEncrypted, NotJudged, Unknown};
-use covenant::model::{Dirty, Kind, ObjectKey, Unit};
+use covenant::diff::{Action, diff};
+use covenant::model::{Dirty, Kind, ObjectKey, Unit, World};
+use covenant::plan::plan;
+use covenant::record::drafts;
 use serde_json::{Value, json};
 
 use crate::support::apply;
@@ -18,6 +21,10 @@ fn fast() -> [Value; 2] {
         at_rest(json!({ "storageClasses": [rule] })),
         class("fast", EBS, json!({ "encrypted": "true" })),
     ]
+}
+
+fn fast_world() -> World {
+    world(&fast())
 }
 
 fn volume(name: &str, claim: &str, source: Value) -> Value {
@@ -231,4 +238,69 @@ fn without_a_baseline_that_can_be_read_no_claim_is_let_in_and_without_encryption
         encrypted(&silent, now()),
         ("Unknown".to_owned(), "NotJudged".to_owned())
     );
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_taken_away_by_name_and_no_ledger_hears_of_it() {
+    let converged = covenant::simulate::converge(fast_world(), now());
+    let mut world = converged.unwrap().world;
+    let told = guarded(&world, now());
+    assert_eq!(told.storage_classes.map(|classes| classes.len()), Some(1));
+    apply(&mut world, &crate::support::baseline());
+    for unit in [
+        Unit::Namespace(NAMESPACE.to_owned()),
+        Unit::Retention(NAMESPACE.to_owned()),
+    ] {
+        let changes = diff(&plan(&world, &unit, now()), &world);
+        let replaced = changes.iter().find_map(|change| match &change.action {
+            Action::Replace { body } => Some((change, body)),
+            _ => None,
+        });
+        let (change, body) = replaced.unwrap();
+        match change.target.kind {
+            Kind::GuardParameters => {
+                let spec = body["spec"].as_object().unwrap();
+                for gone in ["storageClasses", "emptyDir"] {
+                    assert_eq!(spec.get(gone), Some(&Value::Null), "{body}");
+                }
+                // Nothing was kept, and nothing is.
+                assert!(drafts(&world, change).is_empty());
+            }
+            _ => assert_eq!(body["spec"]["encryption"]["itemCount"], 3, "{body}"),
+        }
+    }
+}
+
+#[test]
+fn a_status_of_a_baseline_touches_the_baseline_alone_unless_postures_show_it() {
+    let mut world = fast_world();
+    let of = |status: Value| {
+        let mut baseline = fast()[0].clone();
+        baseline["status"] = status;
+        baseline
+    };
+    let alone = [Unit::Baseline("default".to_owned())];
+    let dirty = apply(&mut world, &of(json!({ "namespaces": 1 })));
+    assert_eq!(dirty.0.into_iter().collect::<Vec<_>>(), alone);
+    let secrets = json!({
+        "state": "Verified", "reason": "KmsV2", "evidence": "it was", "since": "2026-11-24T00:00:00Z", "triedAt": "2026-11-24T00:00:00Z",
+    });
+    let dirty = apply(
+        &mut world,
+        &of(json!({ "namespaces": 1, "secrets": secrets })),
+    );
+    assert!(dirty.0.contains(&Unit::Namespace(NAMESPACE.to_owned())));
+}
+
+#[test]
+fn what_people_wrote_reaches_a_posture_without_what_terminals_obey() {
+    let mut rule = crate::attested("vault", "2026-05-01", "2027-05-01");
+    rule["attestation"]["statement"] = json!("LUKS\u{1b}[2J\u{9b}31m");
+    let world = world(&[
+        at_rest(json!({ "storageClasses": [rule] })),
+        class("vault", "vault.example.com", json!({})),
+    ]);
+    let item = &items(&world, now())[1];
+    assert_eq!(item.item, "StorageClass/vault");
+    assert!(item.evidence.ends_with("LUKS [2J 31m"), "{item:?}");
 }

@@ -461,6 +461,10 @@ impl World {
     pub(super) fn mark_baseline_retention(&mut self, dirty: &mut Dirty, namespaces: &[String]) {
         for namespace in namespaces {
             self.refresh_rules(namespace);
+            // What guards read follows from it where nothing is kept, too.
+            if self.is_enrolled(namespace) {
+                dirty.retention(namespace);
+            }
             self.mark_retention(dirty, namespace);
         }
     }

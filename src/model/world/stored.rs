@@ -33,12 +33,9 @@ impl World {
                 continue;
             }
             dirty.unit(Unit::Baseline(baseline.clone()));
-            for namespace in self
-                .namespaces_by_baseline
-                .get(baseline)
-                .into_iter()
-                .flatten()
-            {
+            let namespaces = self.namespaces_by_baseline.get(baseline);
+            let namespaces = namespaces.into_iter().flatten();
+            for namespace in namespaces.filter(|namespace| self.is_enrolled(namespace)) {
                 dirty.namespace(namespace);
                 dirty.retention(namespace);
             }

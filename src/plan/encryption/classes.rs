@@ -13,7 +13,7 @@ use crate::model::{
 
 /// Why a listed class does not count as encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ClassProblem {
+pub(super) enum ClassProblem {
     /// There is no such class.
     #[error("there is no StorageClass of this name")]
     Missing,
@@ -93,7 +93,6 @@ pub enum ClassProblem {
 
 impl ClassProblem {
     /// Its name.
-    #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Missing => "ClassMissing",
@@ -109,7 +108,6 @@ impl ClassProblem {
     }
 
     /// What it comes to: where something is said, and it is not enough, nothing is encrypted; else it is not known.
-    #[must_use]
     pub const fn state(&self) -> EncryptionState {
         match self {
             Self::OtherProvisioner { .. } | Self::OtherParameter { .. } => {

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::classes::{self, ClassProblem};
+use super::classes::{self, ClassProblem, Rests};
 use super::item;
 use crate::api::{EmptyDirRule, EncryptionItem, EncryptionScope, EncryptionState};
 use crate::model::{AtRestTerms, ClassGround, ClassRule, ObservedClaim, World};
@@ -12,6 +12,9 @@ use crate::plan::decision::Earliest;
 
 const SCOPE: EncryptionScope = EncryptionScope::AtRest;
 const MOVE: &str = "copy its data to a claim of a listed class";
+
+/// A listed class, and what it rests on.
+type Judged<'a> = (&'a ClassRule, Result<Rests, ClassProblem>);
 
 /// The items of a namespace.
 pub(super) fn items(
@@ -26,30 +29,25 @@ pub(super) fn items(
         let evidence = "the baseline says nothing of encryption at rest; claims may name any class";
         return vec![item(SCOPE, "PersistentVolumeClaims", found, evidence, None)];
     };
-    let mut items: Vec<EncryptionItem> = terms
-        .classes
+    let judge = |rule| (rule, classes::judge(world, terms, rule, now));
+    let judged: Vec<Judged<'_>> = terms.classes.iter().map(judge).collect();
+    let mut items: Vec<EncryptionItem> = judged
         .iter()
-        .map(|rule| of_class(world, terms, rule, now, next))
+        .map(|judged| of_class(judged, now, next))
         .collect();
     let claims = world.claims_in(namespace);
-    items.extend(claims.filter_map(|claim| of_claim(world, terms, claim, now)));
+    items.extend(claims.filter_map(|claim| of_claim(world, &judged, claim)));
     items.extend(scratch(world, namespace, terms, now, next));
     items
 }
 
-fn of_class(
-    world: &World,
-    terms: &AtRestTerms,
-    rule: &ClassRule,
-    now: Timestamp,
-    next: &mut Earliest,
-) -> EncryptionItem {
+fn of_class((rule, judged): &Judged<'_>, now: Timestamp, next: &mut Earliest) -> EncryptionItem {
     let name = format!("StorageClass/{}", rule.name);
     if let ClassGround::Attestation(attestation) = &rule.ground {
         next.note(attestation.at, now);
         next.note(attestation.until, now);
     }
-    match classes::judge(world, terms, rule, now) {
+    match judged {
         Ok(rests) => {
             let reason = match rests.state {
                 EncryptionState::Attested => "Attested",
@@ -72,12 +70,7 @@ fn of_class(
 }
 
 /// What is wrong with a claim, if something is. A lapsed attestation is its class's to tell: the volume is what it was.
-fn of_claim(
-    world: &World,
-    terms: &AtRestTerms,
-    claim: &ObservedClaim,
-    now: Timestamp,
-) -> Option<EncryptionItem> {
+fn of_claim(world: &World, judged: &[Judged<'_>], claim: &ObservedClaim) -> Option<EncryptionItem> {
     let name = format!("PersistentVolumeClaim/{}", claim.meta.key.name);
     let report = |state, reason: &str, evidence: String| {
         let created = claim.meta.created;
@@ -93,11 +86,11 @@ fn of_claim(
     let Some(class) = &claim.class else {
         return report(unknown, "NoClass", format!("it names no class; {MOVE}"));
     };
-    let Some(rule) = terms.classes.iter().find(|rule| rule.name == *class) else {
+    let Some((rule, judged)) = judged.iter().find(|(rule, _)| rule.name == *class) else {
         let evidence = format!("the baseline does not list its class {class}; {MOVE}");
         return report(unknown, "ClassNotListed", evidence);
     };
-    match classes::judge(world, terms, rule, now) {
+    match judged {
         Ok(_) | Err(ClassProblem::AttestationLapsed { .. }) => {}
         Err(problem) => {
             let evidence = format!("of its class {class}: {problem}");
@@ -105,7 +98,7 @@ fn of_claim(
         }
     }
     let made = world.class(class).and_then(|class| class.meta.created);
-    let (claimed, made) = (claim.meta.created, made);
+    let claimed = claim.meta.created;
     if claimed
         .zip(made)
         .is_some_and(|(claimed, made)| claimed < made)
