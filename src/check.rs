@@ -4,6 +4,7 @@
 //! decide what should stand, or borrow the planner's reasoning; of a decision it reads the refusals and the end.
 
 mod encryption;
+mod marks;
 mod path;
 mod retention;
 mod telemetry;
@@ -73,6 +74,8 @@ pub enum Rule {
     OptedOutMeetsNoAgent,
     /// Guards are told of every channel that a namespace opts out of, and of its agents' markers, no more and no fewer.
     OptOutNeedsGuard,
+    /// A mark is one that a stopped agent reads, on the namespace or a pod of it, and nobody else's word.
+    MarkNeedsOptOut,
 }
 
 /// An invariant that a plan breaks.
@@ -132,6 +135,7 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
                 floor(&mut findings, &target, policy);
             }
         }
+        marks::check(&mut findings, world, name, &namespace.marks);
         posture(&mut findings, world, name, namespace);
     }
     if let (Unit::Retention(name), Some(parameters)) = (&plan.unit, &plan.parameters) {

@@ -16,6 +16,8 @@ mod before;
 mod collectors;
 #[path = "telemetry_guards/markers.rs"]
 mod markers;
+#[path = "telemetry_guards/operator.rs"]
+mod operator;
 #[path = "telemetry_guards/stage.rs"]
 mod stage;
 #[path = "telemetry_guards/templates.rs"]

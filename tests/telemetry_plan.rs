@@ -21,6 +21,8 @@ mod exact;
 mod grants;
 #[path = "telemetry_plan/linter.rs"]
 mod linter;
+#[path = "telemetry_plan/marked.rs"]
+mod marked;
 #[path = "telemetry_plan/markers.rs"]
 mod markers;
 #[path = "telemetry_plan/recorded.rs"]

@@ -97,6 +97,8 @@ pub const MANAGER_PARAMETERS: &str = "covenant-parameters";
 pub const MANAGER_VOLUME: &str = "covenant-volume";
 /// Field manager for statuses.
 pub const MANAGER_STATUS: &str = "covenant-status";
+/// Field manager for the markers by which agents leave out a namespace and its pods.
+pub const MANAGER_TELEMETRY: &str = "covenant-telemetry";
 /// Field manager of canary Secrets.
 pub const MANAGER_CANARY: &str = "covenant-canary";
 /// Names of the canary Secrets in the operator's namespace. It may write no others; the chart lists the same.

@@ -83,6 +83,8 @@ pub struct TelemetryOptOutStatus {
     pub channels: Vec<ChannelStatus>,
     /// `Ready`: it was read and counts. What of it cannot be read counts as every channel, and the message says so. `Stopped`:
     /// True when every channel is `Stopped` or `Recorded`, False when one is `Partly` or `CannotStop`, else Unknown.
+    /// `PodsCurrent`: False while pods run that were started before and may go on with what agents read or gave them then; the
+    /// message counts them and says how to start them anew, which nobody does for you.
     #[serde(default)]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -36,7 +36,7 @@ pub enum Kind {
     NetworkPolicy,
     /// batch/v1 Job; only the timers are in the World.
     Job,
-    /// core/v1 Pod; only those that reach past network policies are in the World.
+    /// core/v1 Pod; of those that do not reach past network policies only what agents read is in the World.
     Pod,
     /// discovery.k8s.io/v1 EndpointSlice; only `default/kubernetes`, for the API server's addresses.
     EndpointSlice,

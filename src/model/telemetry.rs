@@ -4,6 +4,7 @@
 //! version's word. May not: decide who is stopped. That is the planner's.
 
 pub mod agents;
+mod marked;
 mod markers;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use super::error::FieldError;
 use super::grant::split;
 use super::identity::Meta;
+pub use marked::{MarkedPod, MarkerNames, Marks, PODS_MARKED_THROUGH};
 pub use markers::{MarkerTerms, joined};
 
 use crate::api::names::OPT_OUT_NAME;

@@ -31,7 +31,7 @@ use super::processor::Processor;
 use super::prohibition::Prohibition;
 use super::retention::{ObservedParameters, RetentionPolicy};
 use super::server::ServerLease;
-use super::telemetry::OptOut;
+use super::telemetry::{MarkedPod, OptOut};
 use super::tenancy::Namespace;
 use super::volume::ObservedVolume;
 use crate::api::names::{
@@ -136,6 +136,9 @@ impl World {
                     .0
                     .extend(self.set_scratch(&key, has_scratch(&object)).0);
                 dirty
+                    .0
+                    .extend(self.set_marked(&key, MarkedPod::read(&object)).0);
+                dirty
             }
             Kind::EndpointSlice | Kind::Service => {
                 let (addresses, servers) = if is_api_server(&object) {
@@ -175,6 +178,7 @@ impl World {
             Kind::Pod => {
                 let mut dirty = self.set_pod(key, None);
                 dirty.0.extend(self.set_scratch(key, false).0);
+                dirty.0.extend(self.set_marked(key, None).0);
                 dirty
             }
             Kind::EndpointSlice | Kind::Service => {
@@ -220,6 +224,7 @@ impl World {
             Kind::Pod => {
                 let mut keys = namespaced(&self.pods);
                 keys.extend(self.stored_keys(kind));
+                keys.extend(self.marked_keys());
                 keys.sort();
                 keys.dedup();
                 keys

@@ -2,8 +2,11 @@
 //!
 //! May not: cut off where names are resolved. A resolver that is an agent too is told in the status.
 
+mod excluded;
 mod labels;
+mod marks;
 mod refusal;
+mod restart;
 mod status;
 mod subtraction;
 
@@ -27,6 +30,7 @@ use crate::model::{
 use labels::Labels;
 use subtraction::{Left, Pods, pods_without, range_without};
 
+pub(super) use marks::marks;
 pub(super) use status::{channels, of_opt_out, opt_outs};
 
 /// Which agents are stopped in a namespace, and where they are.

@@ -10,7 +10,7 @@ use super::{NAMESPACE, baseline, datadog, entries, opt_out, planned, prometheus}
 const GUARD: &str = "covenant-telemetry-collectors";
 
 /// The guards of this release.
-fn guarded(world: &mut World) {
+pub fn guarded(world: &mut World) {
     for document in documents() {
         apply(world, &document);
     }

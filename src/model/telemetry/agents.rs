@@ -14,6 +14,8 @@ pub struct Agent {
     pub kind: AgentKind,
     /// Whether it reads on the node what containers write, or looks into them from there.
     pub reads_nodes: bool,
+    /// Whether it puts something into pods when they are made, which goes on until they are made anew.
+    pub injects: bool,
     /// What a pod must carry, because the agent collects from pods that say nothing.
     pub pods: Markers,
     /// What a namespace must carry.
@@ -92,6 +94,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::PrometheusAnnotations,
         reads_nodes: false,
+        injects: false,
         pods: NOTHING,
         namespaces: NOTHING,
         where_present: annotations(SCRAPED),
@@ -102,6 +105,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::PrometheusOperator,
         reads_nodes: false,
+        injects: false,
         pods: NOTHING,
         namespaces: NOTHING,
         where_present: NOTHING,
@@ -112,6 +116,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::OpenTelemetryOperator,
         reads_nodes: false,
+        injects: true,
         pods: NOTHING,
         namespaces: NOTHING,
         where_present: annotations(&[
@@ -142,6 +147,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::Datadog,
         reads_nodes: true,
+        injects: true,
         pods: Markers {
             annotations: &[("ad.datadoghq.com/exclude", "true")],
             labels: &[("admission.datadoghq.com/enabled", "false")],
@@ -155,6 +161,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::GrafanaAlloy,
         reads_nodes: true,
+        injects: false,
         pods: annotations(&[("logs.grafana.com/pods.enabled", "false")]),
         namespaces: NOTHING,
         where_present: annotations(&[("k8s.grafana.com/scrape", "false")]),
@@ -171,6 +178,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::Promtail,
         reads_nodes: true,
+        injects: false,
         pods: NOTHING,
         namespaces: NOTHING,
         where_present: NOTHING,
@@ -181,6 +189,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::FluentBit,
         reads_nodes: true,
+        injects: false,
         pods: annotations(&[("fluentbit.io/exclude", "true")]),
         namespaces: NOTHING,
         where_present: NOTHING,
@@ -191,6 +200,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::Fluentd,
         reads_nodes: true,
+        injects: false,
         pods: NOTHING,
         namespaces: NOTHING,
         where_present: NOTHING,
@@ -201,6 +211,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::Vector,
         reads_nodes: true,
+        injects: false,
         pods: labels(&[("vector.dev/exclude", "true")]),
         namespaces: labels(&[("vector.dev/exclude", "true")]),
         where_present: NOTHING,
@@ -211,6 +222,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::NewRelic,
         reads_nodes: true,
+        injects: false,
         pods: annotations(&[("fluentbit.io/exclude", "true")]),
         namespaces: NOTHING,
         where_present: NOTHING,
@@ -221,6 +233,7 @@ pub const TABLE: [Agent; 11] = [
     Agent {
         kind: AgentKind::Dynatrace,
         reads_nodes: true,
+        injects: true,
         pods: annotations(&[("dynatrace.com/inject", "false")]),
         namespaces: NOTHING,
         where_present: annotations(&[

@@ -148,6 +148,11 @@ fn agree<'a>(
     }
 }
 
+/// Whether a label or an annotation of this name could be an agent's marker.
+pub(super) fn may_be_marker(key: &str) -> bool {
+    problem(key).is_none()
+}
+
 /// What is wrong with a key.
 fn problem(key: &str) -> Option<&'static str> {
     let (prefix, name) = match key.split_once('/') {

@@ -13,10 +13,6 @@ pub(super) fn is_refused(world: &World, namespace: &str, agent: &AgentTerms) -> 
     let Some(row) = agents::row(agent.respects) else {
         return false;
     };
-    let stands = [Kind::Guard, Kind::GuardBinding].into_iter().all(|kind| {
-        let guard = world.guard(&(kind, GUARD.to_owned()));
-        guard.is_some_and(|guard| !guard.meta.deleting && guard.differs.is_empty())
-    });
     let read = world
         .parameters(namespace)
         .filter(|parameters| !parameters.meta.deleting)
@@ -24,5 +20,15 @@ pub(super) fn is_refused(world: &World, namespace: &str, agent: &AgentTerms) -> 
     let told = |kind: &str| {
         read.is_some_and(|telemetry| telemetry.refuses.iter().any(|known| known == kind))
     };
-    stands && !row.collects_by.is_empty() && row.collects_by.iter().all(|kind| told(kind))
+    stands(world, GUARD)
+        && !row.collects_by.is_empty()
+        && row.collects_by.iter().all(|kind| told(kind))
+}
+
+/// Whether a guard and its binding stand as they were released.
+pub(super) fn stands(world: &World, guard: &str) -> bool {
+    [Kind::Guard, Kind::GuardBinding].into_iter().all(|kind| {
+        let guard = world.guard(&(kind, guard.to_owned()));
+        guard.is_some_and(|guard| !guard.meta.deleting && guard.differs.is_empty())
+    })
 }

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
+use super::excluded::{Exclusion, exclusion};
 use super::refusal::is_refused;
+use super::restart::pods_current;
 use super::{Pods, ranges_of, stopped};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH};
 use crate::api::{
@@ -25,8 +27,10 @@ const REASON: usize = 512;
 
 /// The status of an opt-out, with how the channels of its namespace stand.
 pub(in crate::plan) fn of_opt_out(
+    world: &World,
     opt_out: &OptOut,
     channels: &[ChannelStatus],
+    standing: &Standing,
     now: Timestamp,
 ) -> StatusPlan {
     let mut conditions = Conditions::new(&opt_out.status.conditions, opt_out.meta.generation, now);
@@ -42,6 +46,8 @@ pub(in crate::plan) fn of_opt_out(
     }
     let (status, reason, message) = told(channels);
     conditions.set("Stopped", status, reason, &message);
+    let (status, reason, message) = pods_current(world, &opt_out.meta.key.namespace, standing);
+    conditions.set("PodsCurrent", status, reason, &message);
     let made = TelemetryOptOutStatus {
         observed_generation: Some(opt_out.meta.generation),
         channels: channels.to_vec(),
@@ -185,6 +191,10 @@ fn of_agent(
     if refused {
         by.push(OptOutMeans::MonitorsRefused);
     }
+    let excluded = exclusion(world, namespace, agent);
+    if excluded == Exclusion::Excluded {
+        by.push(OptOutMeans::AgentExcluded);
+    }
     let (state, reason) = match (agent.reads_nodes, denial) {
         (Some(true), _) => (
             OptOutState::CannotStop,
@@ -197,6 +207,10 @@ fn of_agent(
         ),
         (Some(false), Ok(())) => match beyond(world, agent, terms) {
             Some(reason) => (OptOutState::Partly, reason),
+            None if matches!(excluded, Exclusion::Not(_)) => (
+                OptOutState::Partly,
+                "no policy here lets it in or lets pods reach it".to_owned(),
+            ),
             None => (
                 OptOutState::Stopped,
                 "no policy here lets it in or lets pods reach it; whether the network carries them out is not observed here".to_owned(),
@@ -209,6 +223,10 @@ fn of_agent(
         )
     } else {
         reason
+    };
+    let reason = match excluded {
+        Exclusion::Not(why) => format!("{reason}; {why}"),
+        _ => reason,
     };
     AgentStatus {
         name: agent.name.clone(),
