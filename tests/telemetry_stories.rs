@@ -15,6 +15,9 @@
 #[path = "stories/stage.rs"]
 mod stage;
 
+#[path = "telemetry_stories/marked.rs"]
+mod marked;
+
 use serde_json::{Value, json};
 use testbed::eventually;
 use testbed::raw::{Call, JSON};
@@ -49,7 +52,7 @@ async fn answers(stage: &Stage, call: &Call, words: Option<&str>) {
     .unwrap();
 }
 
-async fn applied(stage: &Stage, object: &Value) {
+pub async fn applied(stage: &Stage, object: &Value) {
     let answer = stage.engineer.apply(&object.to_string()).await.unwrap();
     answer.success().unwrap();
 }
