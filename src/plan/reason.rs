@@ -114,6 +114,8 @@ pub enum Refusal {
         channel: TelemetryChannel,
         /// The agent that the baseline registers for it.
         agent: String,
+        /// The sibling to which telemetry would go, and which does not stop the agent.
+        carried_on_by: Option<String>,
     },
     /// The window has not begun.
     NotYet {
@@ -405,10 +407,17 @@ impl Refusal {
             Self::Prohibited { prohibition, reason } => {
                 format!("SharingProhibition {prohibition} covers it ({reason}); only an officer lifts that")
             }
-            Self::OptedOut { namespace, channel, agent } => format!(
-                "TelemetryOptOut {namespace}/default opts out of {}, on which the baseline registers {agent}; the path opens again when the channel leaves the opt-out",
-                channel.as_str()
-            ),
+            Self::OptedOut { namespace, channel, agent, carried_on_by } => {
+                let channel = channel.as_str();
+                match carried_on_by {
+                    None => format!(
+                        "TelemetryOptOut {namespace}/default opts out of {channel}, on which the baseline registers {agent}; the path opens again when the channel leaves the opt-out"
+                    ),
+                    Some(sibling) => format!(
+                        "TelemetryOptOut {namespace}/default opts out of {channel}, on which the baseline registers {agent}, and {sibling} does not stop it: telemetry would go on from there. Opt {sibling} out of {channel} too, or leave InfrastructureTelemetry off the grant"
+                    ),
+                }
+            }
             Self::NotYet { not_before } => format!("its window begins at {not_before}"),
             Self::WindowOver { not_after } => {
                 format!("its window ended at {not_after}; set a later spec.window.notAfter to share again")

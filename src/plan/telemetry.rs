@@ -18,8 +18,8 @@ use super::reason::Refusal;
 use super::standing::{Standing, standing};
 use crate::api::names::{LABEL_NAMESPACE_NAME, LABEL_STAGE, LABEL_TENANT};
 use crate::api::{
-    AgentKind, GuardedTelemetry, LabelOperator, LabelRequirement, MarkerSet, Selector,
-    TelemetryChannel,
+    AgentKind, DataCategory, GuardedTelemetry, LabelOperator, LabelRequirement, MarkerSet,
+    Selector, TelemetryChannel,
 };
 use crate::model::telemetry::agents::{self, Agent};
 use crate::model::telemetry::joined;
@@ -193,6 +193,27 @@ pub(super) fn covering(world: &World, grant: &Grant, terms: &GrantTerms) -> Vec<
         refusals.extend(at_end(world, name, |agent| {
             is_among(world, agent, source, &terms.source)
         }));
+        if terms
+            .categories
+            .contains(&DataCategory::InfrastructureTelemetry)
+        {
+            refusals.extend(carried_on(world, source, name));
+        }
+    }
+    refusals
+}
+
+/// What a sibling would go on with if telemetry were granted to it: it does not stop the same agents.
+fn carried_on(world: &World, namespace: &str, sibling: &str) -> Vec<Refusal> {
+    let beyond = standing(world, sibling);
+    let stopped_there = beyond.floor().filter(|_| beyond.is_in_force());
+    let stopped_there = stopped_there.map(|terms| stopped(world, sibling, terms).agents);
+    let stopped_there = stopped_there.unwrap_or_default();
+    let mut refusals = at_end(world, namespace, |agent| !stopped_there.contains(&agent));
+    for refusal in &mut refusals {
+        if let Refusal::OptedOut { carried_on_by, .. } = refusal {
+            *carried_on_by = Some(sibling.to_owned());
+        }
     }
     refusals
 }
@@ -213,6 +234,7 @@ fn at_end(
             namespace: namespace.to_owned(),
             channel: agent.channel,
             agent: agent.name.clone(),
+            carried_on_by: None,
         })
         .collect()
 }

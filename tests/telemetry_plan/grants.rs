@@ -14,6 +14,12 @@ fn refusals(world: &World) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
+/// The same of audit trails, which are no telemetry.
+fn of_audits(mut object: Value) -> Value {
+    object["spec"]["dataCategories"] = json!(["ComplianceAudit"]);
+    object
+}
+
 fn to_lake() -> Value {
     let mut grant = grant();
     grant["spec"]["recipient"] = json!({ "namespace": { "name": "acme-lake" } });
@@ -138,8 +144,8 @@ fn a_grant_to_pods_among_which_an_agent_is_closes_at_either_end() {
             enrolled(NAMESPACE, "acme"),
             enrolled("acme-lake", "acme"),
             baseline(json!([]), json!([agent_in(of, app)])),
-            to_lake(),
-            acceptance(),
+            of_audits(to_lake()),
+            of_audits(acceptance()),
             opt_out(opted_out, json!(["PlatformTelemetry"])),
         ];
         let expected: &[&str] = if closes { &["OptedOut"] } else { &[] };
@@ -156,8 +162,8 @@ fn a_namespace_that_becomes_the_agents_closes_the_grant_to_it() {
         enrolled(NAMESPACE, "acme"),
         enrolled("acme-lake", "acme"),
         baseline(json!([]), json!([agent])),
-        to_lake(),
-        acceptance(),
+        of_audits(to_lake()),
+        of_audits(acceptance()),
         opt_out(NAMESPACE, json!(["PlatformTelemetry"])),
     ];
     let mut world = world(&objects);
@@ -167,4 +173,34 @@ fn a_namespace_that_becomes_the_agents_closes_the_grant_to_it() {
     let dirty = apply(&mut world, &lake);
     assert!(dirty.0.contains(&Unit::Namespace(NAMESPACE.to_owned())));
     assert_eq!(refusals(&world), ["OptedOut"]);
+}
+
+#[test]
+fn telemetry_granted_to_a_sibling_goes_no_further_than_the_opt_out_of_both() {
+    let mut objects = vec![
+        enrolled(NAMESPACE, "acme"),
+        enrolled("acme-lake", "acme"),
+        baseline(json!([]), json!([prometheus()])),
+        to_lake(),
+        acceptance(),
+        opt_out(NAMESPACE, json!(["PlatformTelemetry"])),
+    ];
+    assert_eq!(refusals(&world(&objects)), ["OptedOut"]);
+    let key = covenant::model::ObjectKey::new(NAMESPACE, "metrics");
+    let refused = world(&objects);
+    let decision = decide(&refused, refused.grant(&key).unwrap(), now());
+    let message = decision.refusals[0].message();
+    assert!(message.contains("acme-lake does not stop it"), "{message}");
+    // What is no telemetry is not carried on.
+    (objects[3], objects[4]) = (of_audits(to_lake()), of_audits(acceptance()));
+    assert_eq!(refusals(&world(&objects)), [""; 0]);
+    objects[3] = to_lake();
+    objects[4] = acceptance();
+    let mut both = world(&objects);
+    let dirty = apply(
+        &mut both,
+        &opt_out("acme-lake", json!(["PlatformTelemetry"])),
+    );
+    assert!(dirty.0.contains(&Unit::Namespace(NAMESPACE.to_owned())));
+    assert_eq!(refusals(&both), [""; 0]);
 }
