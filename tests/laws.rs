@@ -304,9 +304,68 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
         proptest::option::weighted(0.25, prohibition),
         proptest::option::weighted(0.15, wide),
         proptest::option::weighted(0.3, hold),
-        proptest::option::weighted(0.4, opt_out),
+        proptest::option::weighted(0.4, opt_out.clone()),
+        proptest::option::weighted(0.2, opt_out),
+        arb_marked(),
     )
-        .prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, first, second, marked)| {
+            let mut others: Vec<Value> =
+                [a, b, c, d, first, second].into_iter().flatten().collect();
+            // A namespace has one opt-out.
+            if let [.., first, second] = others.as_slice()
+                && first["kind"] == "TelemetryOptOut"
+                && first["metadata"] == second["metadata"]
+            {
+                others.pop();
+            }
+            others.extend(marked);
+            others
+        })
+}
+
+/// A pod that carries some of what Datadog reads, perhaps put there by Covenant, and what guards were told.
+fn arb_marked() -> impl Strategy<Value = Vec<Value>> {
+    let exclude = "ad.datadoghq.com/exclude";
+    let pod = (
+        select(vec![None, Some("true"), Some("false")]),
+        select(vec![None, Some("false"), Some("true")]),
+        any::<bool>(),
+        select(vec!["2026-10-01T00:00:00Z", "2026-11-20T00:00:00Z"]),
+    )
+        .prop_map(move |(annotation, label, is_ours, created)| {
+            let mut pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": "web", "namespace": "acme-prod", "uid": "web", "creationTimestamp": created },
+                "spec": { "containers": [] },
+            });
+            if let Some(value) = annotation {
+                pod["metadata"]["annotations"] = json!({ exclude: value });
+            }
+            if let Some(value) = label {
+                pod["metadata"]["labels"] = json!({ "admission.datadoghq.com/enabled": value });
+            }
+            if is_ours && annotation.is_some() {
+                let fields = json!({ "f:metadata": { "f:annotations": { format!("f:{exclude}"): {} } } });
+                pod["metadata"]["managedFields"] = json!([{
+                    "manager": "covenant-telemetry", "operation": "Apply", "subresource": "status", "apiVersion": "v1",
+                    "fieldsType": "FieldsV1", "fieldsV1": fields,
+                }]);
+            }
+            pod
+        });
+    let told = json!({
+        "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "GuardParameters",
+        "metadata": { "name": "current", "namespace": "acme-prod", "uid": "told" },
+        "spec": { "retention": [], "telemetry": {
+            "channels": ["ThirdPartyAnalytics"], "refuses": [],
+            "pods": { "annotations": { exclude: "true" }, "labels": { "admission.datadoghq.com/enabled": "false" } },
+        } },
+    });
+    (
+        proptest::option::weighted(0.6, pod),
+        proptest::option::weighted(0.4, Just(told)),
+    )
+        .prop_map(|(pod, told)| [pod, told].into_iter().flatten().collect())
 }
 
 /// Who collects: the vendor, or pods at one end of the grants.

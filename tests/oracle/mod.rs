@@ -183,6 +183,21 @@ impl<'a> Cluster<'a> {
             })
     }
 
+    /// The agents that a namespace stops.
+    fn stopped(&self, namespace: &str) -> Vec<&Value> {
+        let stopped = || {
+            let (_, baseline) = self.enforced(namespace)?;
+            let opt_out = self.get("TelemetryOptOut", namespace, "default")?;
+            let channels = texts(opt_out, "/spec/channels");
+            let agents = list(baseline, "/spec/telemetry/agents").into_iter();
+            let counts = agents.filter(|agent| {
+                channels.contains(&"Newer") || channels.contains(&text(agent, "/channel"))
+            });
+            Some(counts.collect())
+        };
+        stopped().unwrap_or_default()
+    }
+
     pub fn open_until(&self, grant: &Value, now: i64) -> Option<i64> {
         let (spec, namespace) = (grant.get("spec")?, text(grant, "/metadata/namespace"));
         let (tenant, baseline) = self.enforced(namespace)?;
@@ -213,6 +228,12 @@ impl<'a> Cluster<'a> {
         if self.is_opted_out(namespace, vendor, Some((recipient, "collector")))
             || self.is_opted_out(recipient, "", Some((namespace, "agent")))
         {
+            return None;
+        }
+        let telemetry = texts(spec, "/dataCategories").contains(&"InfrastructureTelemetry");
+        let there = self.stopped(recipient);
+        let goes_on = |agent: &&Value| !there.contains(agent);
+        if telemetry && !recipient.is_empty() && self.stopped(namespace).iter().any(goes_on) {
             return None;
         }
         let created = seconds(text(grant, "/metadata/creationTimestamp"));
