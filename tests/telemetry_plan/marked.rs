@@ -338,6 +338,27 @@ fn pods_of_before_are_counted_and_a_restart_is_offered_until_they_are_replaced()
 }
 
 #[test]
+fn the_status_and_the_posture_tell_it_as_people_read_it() {
+    let mut datadog = super::datadog();
+    datadog.as_object_mut().unwrap().remove("readsNodes");
+    let mut world = opted_out(&[deployed("web-1", "web", json!({}))]);
+    apply(
+        &mut world,
+        &baseline(json!([]), json!([datadog, reader(), super::prometheus()])),
+    );
+    let channels = json!([
+        "PlatformTelemetry",
+        "ThirdPartyAnalytics",
+        "MarketingCommunications"
+    ]);
+    apply(&mut world, &opt_out(NAMESPACE, channels));
+    let told = settled(&mut world);
+    insta::assert_json_snapshot!("opt_out_status", told);
+    let posture = planned(&world).namespace.unwrap().posture.unwrap();
+    insta::assert_json_snapshot!("posture_opt_outs", posture.spec.opt_outs);
+}
+
+#[test]
 fn what_was_put_into_a_pod_at_its_start_is_told_by_its_age() {
     let mut agent = reader();
     agent["respects"] = json!("OpenTelemetryOperator");
@@ -352,7 +373,9 @@ fn what_was_put_into_a_pod_at_its_start_is_told_by_its_age() {
         conditions.any(|condition| condition.reason == "RestartOffered")
     };
     assert!(!offered(&world));
-    apply(&mut world, &deployed("old", "web", json!({})));
+    tell_guards(&mut world);
+    let dirty = apply(&mut world, &deployed("old", "web", json!({})));
+    assert!(dirty.0.contains(&unit()));
     assert!(offered(&world));
 }
 

@@ -132,6 +132,9 @@ async fn what_runs_is_marked_and_told_and_has_what_it_had_when_the_tenant_opts_i
         "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "TelemetryOptOut",
         "metadata": { "name": "default", "namespace": NAMESPACE }, "spec": { "channels": ["PlatformTelemetry"] },
     });
+    let user = stage.cluster.operator_identity().await.unwrap();
+    let audit = stage.cluster.audit().unwrap();
+    let begun = audit.marker().await.unwrap();
     tenant.apply_object(&opt_out).await.unwrap();
     let told = said(
         admin,
@@ -173,6 +176,30 @@ async fn what_runs_is_marked_and_told_and_has_what_it_had_when_the_tenant_opts_i
         message.contains("4 pods") && message.contains(command),
         "{message}"
     );
+
+    // Each is marked once, nobody is asked for it, and at rest there are watches alone.
+    stage.at_rest().await;
+    let events = audit.since(begun).await.unwrap();
+    let ours = |uri: &str| {
+        let ours = events.iter().filter(|event| event.user() == user.name());
+        ours.filter(|event| event.verb == "patch" && event.uri.contains(uri))
+            .count()
+    };
+    assert_eq!(ours("/pods/"), 3);
+    assert_eq!(ours("/namespaces/acme-web?"), 1);
+    eventually("only watches are left", PATIENCE, || async {
+        let marker = audit.marker().await?;
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        let events = audit.since(marker).await?;
+        let mut ours = events.iter().filter(|event| event.user() == user.name());
+        anyhow::ensure!(
+            ours.all(|event| event.verb == "watch"),
+            "something else than watches"
+        );
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
 
     // An API server hears a moment later what its guards read.
     let off = json!({ "metadata": { "labels": { MARK: null } } });

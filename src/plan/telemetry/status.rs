@@ -226,7 +226,12 @@ fn of_agent(
     };
     let reason = match excluded {
         Exclusion::Not(why) => format!("{reason}; {why}"),
-        _ => reason,
+        Exclusion::Excluded => {
+            format!(
+                "{reason}; what it reads of the namespace and its pods says that it leaves them out"
+            )
+        }
+        Exclusion::ReadsNone => reason,
     };
     AgentStatus {
         name: agent.name.clone(),
