@@ -203,3 +203,27 @@ fn an_agent_that_says_too_little_makes_the_baseline_unreadable() {
     let twice = world(&[baseline(json!([]), json!([prometheus(), prometheus()]))]);
     assert!(twice.baseline("default").unwrap().terms.is_err());
 }
+
+#[test]
+fn people_hear_of_it_once_when_all_is_stopped_and_once_when_it_is_not_any_more() {
+    let mut world = opted_out(json!([prometheus()]), json!(["PlatformTelemetry"]));
+    let heard = |world: &mut World| {
+        let plan = planned(world);
+        let of_opt_out = |status: &&covenant::plan::StatusPlan| status.target.kind == Kind::OptOut;
+        let planned = plan.statuses.iter().find(of_opt_out).unwrap().clone();
+        world.take_status(&planned.target, planned.status);
+        let notices = planned.notices.into_iter();
+        let told = notices.map(|notice| (notice.reason, notice.warning));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(heard(&mut world), [], "nothing was stopped before");
+    store(&mut world);
+    let stopped = ("TelemetryStopped".to_owned(), false);
+    assert_eq!(heard(&mut world), [stopped]);
+    assert_eq!(heard(&mut world), []);
+    let key = covenant::model::ObjectKey::new(NAMESPACE, "covenant-default-deny");
+    world.remove(Kind::NetworkPolicy, &key);
+    let not_stopped = ("TelemetryNotStopped".to_owned(), true);
+    assert_eq!(heard(&mut world), [not_stopped]);
+    assert_eq!(heard(&mut world), []);
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::json;
 
 use super::excluded::{Exclusion, exclusion};
@@ -18,9 +19,9 @@ use crate::api::{
     TelemetryOptOutStatus,
 };
 use crate::model::{AgentTerms, BaselineTerms, Kind, ObjectKey, OptOut, World};
-use crate::plan::StatusPlan;
 use crate::plan::standing::Standing;
 use crate::plan::status::{Conditions, bounded, list, status_plan};
+use crate::plan::{Notice, StatusPlan};
 
 /// Longest that a reason is.
 const REASON: usize = 512;
@@ -54,13 +55,39 @@ pub(in crate::plan) fn of_opt_out(
         conditions: conditions.done(),
     };
     let changed = made != opt_out.status;
-    status_plan(
-        Kind::OptOut,
-        &opt_out.meta,
-        json!(made),
-        changed,
-        Vec::new(),
-    )
+    let notices = turned(&opt_out.status.conditions, &made.conditions);
+    status_plan(Kind::OptOut, &opt_out.meta, json!(made), changed, notices)
+}
+
+/// What people should hear of: that everything is stopped, that it is not any more, and that pods are to be started anew.
+fn turned(before: &[Condition], now: &[Condition]) -> Vec<Notice> {
+    fn of<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+        conditions.iter().find(|condition| condition.type_ == kind)
+    }
+    let is = |conditions, kind: &str, status: &str| {
+        of(conditions, kind).is_some_and(|condition| condition.status == status)
+    };
+    let began = |kind, status| is(now, kind, status) && !is(before, kind, status);
+    let ended = |kind, status| is(before, kind, status) && !is(now, kind, status);
+    let notices = [
+        ("Stopped", "TelemetryStopped", began("Stopped", "True")),
+        ("Stopped", "TelemetryNotStopped", ended("Stopped", "True")),
+        (
+            "PodsCurrent",
+            "RestartOffered",
+            began("PodsCurrent", "False"),
+        ),
+    ];
+    let heard = notices.into_iter().filter(|(.., is_heard)| *is_heard);
+    heard
+        .filter_map(|(kind, reason, _)| {
+            Some(Notice {
+                reason: reason.to_owned(),
+                message: of(now, kind)?.message.clone(),
+                warning: reason == "TelemetryNotStopped",
+            })
+        })
+        .collect()
 }
 
 /// The channels as a posture tells them.
