@@ -38,7 +38,7 @@ guard-coverage: tools ## Every expression of every guard, seen both ways on the 
 	@$(call guards_seen_both_ways,1.36)
 
 fast: ## The one-minute loop: everything that needs no cluster
-	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test encryption_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
+	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test encryption_plan --test telemetry_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
 
 e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
 	@tools/build 1.36 etcd helm node-1.36

@@ -280,8 +280,8 @@ fn is_among(world: &World, agent: &AgentTerms, namespace: &str, pods: &Selector)
 }
 
 /// What guards must know of a namespace's opt-outs. Without a readable baseline every kind of object that tells an agent to
-/// collect is refused, and every word of it: who collects is not known. What pods must carry is not known either, and is not
-/// guessed, because it would keep pods from starting; the network is denied whole meanwhile.
+/// collect is refused, and every word of it: who collects is not known. What pods must carry stays as it was asked for before. More
+/// is not guessed, because it would keep pods from starting; the network is denied whole meanwhile.
 pub(super) fn guarded(
     world: &World,
     namespace: &str,
@@ -319,11 +319,23 @@ pub(super) fn guarded(
         .flat_map(|row| row.collects_by.iter().copied())
         .collect();
     let all = |pick: fn(&MarkerTerms) -> &MarkerSet| joined(markers.iter().map(pick)).into();
+    let asked_before = world
+        .parameters(namespace)
+        .filter(|_| standing.floor().is_none());
+    let asked_before =
+        asked_before.and_then(|parameters| parameters.spec.as_ref()?.telemetry.clone());
+    let (pods, namespaces) = match asked_before {
+        Some(before) => (before.pods, before.namespaces),
+        None => (
+            all(|markers| &markers.pods),
+            all(|markers| &markers.namespaces),
+        ),
+    };
     Some(GuardedTelemetry {
         channels: channels.into_iter().collect(),
         refuses: refuses.into_iter().map(str::to_owned).collect(),
-        pods: all(|markers| &markers.pods),
-        namespaces: all(|markers| &markers.namespaces),
+        pods,
+        namespaces,
         where_present: all(|markers| &markers.where_present),
     })
 }

@@ -252,6 +252,30 @@ fn leaving_takes_off_what_was_put_on_once_guards_let_go_and_nothing_else() {
 }
 
 #[test]
+fn while_the_baseline_cannot_be_read_what_is_marked_stays_marked_and_kept() {
+    let mut world = opted_out(&[pod("web", json!({}))]);
+    settled(&mut world);
+    let mut unreadable = baseline(json!([]), json!([reader()]));
+    unreadable["spec"]["network"]["sameTenant"] = json!("Newer");
+    apply(&mut world, &unreadable);
+    for _ in 0..2 {
+        tell_guards(&mut world);
+        assert_eq!(written(&world), []);
+    }
+    let parameters = world.parameters(NAMESPACE).unwrap().spec.clone();
+    let told = parameters.unwrap().telemetry.unwrap();
+    assert_eq!(told.pods.labels[MARK], "true");
+    assert_eq!(told.namespaces.labels[MARK], "true");
+    leave(&mut world);
+    tell_guards(&mut world);
+    assert_eq!(
+        written(&world).len(),
+        2,
+        "the tenant may leave all the same"
+    );
+}
+
+#[test]
 fn what_an_agent_reads_after_the_baseline_changed_replaces_only_covenants_own() {
     let mut world = opted_out(&[pod("web", json!({}))]);
     settled(&mut world);
