@@ -3,6 +3,7 @@
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
 mod ciphered;
+mod collecting;
 mod opted_out;
 mod published;
 mod read;
@@ -38,6 +39,7 @@ use crate::api::names::{
     ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
 };
 use ciphered::Ciphered;
+use collecting::Collecting;
 use opted_out::OptedOut;
 use published::Published;
 use recorded::Recorded;
@@ -96,6 +98,7 @@ pub struct World {
     stored: Stored,
     ciphered: Ciphered,
     published: Published,
+    collecting: Collecting,
     opted_out: OptedOut,
 }
 

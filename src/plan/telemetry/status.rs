@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
-use super::refusal::is_refused;
+use super::refusal::weigh_objects;
 use super::{Pods, ranges_of, stopped};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH};
 use crate::api::{
@@ -177,14 +177,10 @@ fn of_agent(
     terms: &BaselineTerms,
     denial: &Result<(), &'static str>,
 ) -> AgentStatus {
-    let mut by = match denial {
+    let by = match denial {
         Ok(()) => vec![OptOutMeans::NetworkDenied],
         Err(_) => Vec::new(),
     };
-    let refused = is_refused(world, namespace, agent);
-    if refused {
-        by.push(OptOutMeans::MonitorsRefused);
-    }
     let (state, reason) = match (agent.reads_nodes, denial) {
         (Some(true), _) => (
             OptOutState::CannotStop,
@@ -203,19 +199,15 @@ fn of_agent(
             ),
         },
     };
-    let reason = if refused {
-        format!(
-            "{reason}; new objects that tell it to collect are refused, those of before were not looked for"
-        )
-    } else {
-        reason
-    };
-    AgentStatus {
+    let mut status = AgentStatus {
         name: agent.name.clone(),
         state,
         by,
-        reason: crate::plan::status::shortened(&reason, REASON),
-    }
+        reason,
+    };
+    weigh_objects(world, namespace, agent, &mut status);
+    status.reason = crate::plan::status::shortened(&status.reason, REASON);
+    status
 }
 
 /// What of an agent the denial does not reach.
