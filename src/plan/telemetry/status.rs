@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 
-use super::refusal::weigh_objects;
+use super::before::weigh_objects;
 use super::{Pods, ranges_of, stopped};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH};
 use crate::api::{
