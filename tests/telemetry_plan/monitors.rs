@@ -194,11 +194,13 @@ fn a_kind_that_is_not_served_has_nothing_left() {
 
 #[test]
 fn an_agent_that_no_object_tells_is_stopped_whatever_can_be_seen() {
+    let mut promtail = prometheus();
+    promtail["respects"] = json!("Promtail");
+    promtail["readsNodes"] = json!(false);
     let mut world = world(&[
         enrolled(NAMESPACE, "acme"),
-        vendor(),
-        baseline(json!([]), json!([datadog()])),
-        opt_out(NAMESPACE, json!(["ThirdPartyAnalytics"])),
+        baseline(json!([]), json!([promtail])),
+        opt_out(NAMESPACE, json!(["PlatformTelemetry"])),
     ]);
     store(&mut world);
     world.tell_definitions(KindState::Syncing);
