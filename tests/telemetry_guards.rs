@@ -14,6 +14,8 @@
 mod before;
 #[path = "telemetry_guards/collectors.rs"]
 mod collectors;
+#[path = "telemetry_guards/definitions.rs"]
+mod definitions;
 #[path = "telemetry_guards/markers.rs"]
 mod markers;
 #[path = "telemetry_guards/operator.rs"]

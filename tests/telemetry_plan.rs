@@ -25,6 +25,8 @@ mod linter;
 mod marked;
 #[path = "telemetry_plan/markers.rs"]
 mod markers;
+#[path = "telemetry_plan/monitors.rs"]
+mod monitors;
 #[path = "telemetry_plan/recorded.rs"]
 mod recorded;
 #[path = "telemetry_plan/refused.rs"]

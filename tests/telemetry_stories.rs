@@ -10,6 +10,14 @@
 
 #[allow(
     dead_code,
+    reason = "shared with the tests of the guards, which use all of it"
+)]
+#[path = "telemetry_guards/definitions.rs"]
+mod definitions;
+#[path = "telemetry_stories/monitors.rs"]
+mod monitors;
+#[allow(
+    dead_code,
     reason = "the stage is the stories', and this is one of them"
 )]
 #[path = "stories/stage.rs"]

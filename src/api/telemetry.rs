@@ -170,7 +170,7 @@ pub enum OptOutMeans {
     NetworkDenied,
     /// The namespace and its pods carry the marker that makes the agent leave them out.
     AgentExcluded,
-    /// New objects that would tell the agent to collect here are refused. Those of before are not looked for.
+    /// New objects that would tell the agent to collect here are refused, and none of before is left.
     MonitorsRefused,
 }
 

@@ -4,6 +4,7 @@
 //! version's word. May not: decide who is stopped. That is the planner's.
 
 pub mod agents;
+pub mod collecting;
 mod marked;
 mod markers;
 

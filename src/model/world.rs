@@ -4,6 +4,7 @@
 
 mod addresses;
 mod ciphered;
+mod collecting;
 mod found;
 mod opted_out;
 mod published;
@@ -39,6 +40,7 @@ use super::volume::ObservedVolume;
 use crate::api::names::LABEL_HOLDS;
 use addresses::{addresses_of, is_api_server, sockets};
 use ciphered::Ciphered;
+use collecting::Collecting;
 use opted_out::OptedOut;
 use published::Published;
 use recorded::Recorded;
@@ -97,6 +99,7 @@ pub struct World {
     stored: Stored,
     ciphered: Ciphered,
     published: Published,
+    collecting: Collecting,
     opted_out: OptedOut,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! May not: cut off where names are resolved. A resolver that is an agent too is told in the status.
 
+mod before;
 mod excluded;
 mod labels;
 mod marks;

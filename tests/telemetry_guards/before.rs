@@ -4,7 +4,8 @@ use serde_json::json;
 use testbed::eventually;
 use testbed::raw::{Call, JSON};
 
-use crate::collectors::{self, collects};
+use crate::collectors::collects;
+use crate::definitions;
 use crate::stage::{PATIENCE, everything, marking, passes, pod, refused, stage};
 
 fn deployment(namespace: &str) -> Call {
@@ -41,7 +42,7 @@ async fn where_nothing_is_opted_out_of_nothing_is_judged() {
             marking(format!("/api/v1/namespaces/{namespace}"), &asking),
         )
         .await;
-        for kind in collectors::KINDS {
+        for kind in definitions::KINDS {
             passes(&admin, collects(&kind, namespace)).await;
         }
     }
@@ -59,7 +60,7 @@ async fn who_observes_is_warned_and_let_through() {
         (pod(namespace, "web", &json!({})), "[MarkerMissing]"),
         (deployment(namespace), "[ContraryTemplate]"),
         (
-            collects(&collectors::KINDS[0], namespace),
+            collects(&definitions::KINDS[0], namespace),
             "[TellsToCollect]",
         ),
     ] {

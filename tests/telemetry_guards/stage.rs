@@ -7,7 +7,7 @@ use testbed::raw::{APPLY, Answer, Call, Caller, JSON, MERGE};
 use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
-use crate::collectors;
+use crate::definitions;
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -27,9 +27,9 @@ pub async fn stage() -> &'static Stage {
 async fn build() -> Stage {
     let cluster = Cluster::start(ClusterOptions::new()).await.unwrap();
     cluster.install_chart().await.unwrap();
-    let definitions: Vec<Value> = collectors::KINDS
+    let definitions: Vec<Value> = definitions::KINDS
         .iter()
-        .map(collectors::definition)
+        .map(definitions::definition)
         .collect();
     cluster.apply_kinds(&definitions).await.unwrap();
     let stage = Stage {

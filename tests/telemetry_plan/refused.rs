@@ -1,7 +1,7 @@
 //! When a status says that objects which tell an agent to collect are refused.
 
 use covenant::api::{OptOutMeans, TelemetryOptOutStatus, guards};
-use covenant::model::{Dirty, Kind, ObjectKey, Unit, World};
+use covenant::model::{Dirty, Kind, KindState, ObjectKey, Unit, World};
 use serde_json::{Value, json};
 
 use super::support::{apply, enrolled, vendor, world};
@@ -28,7 +28,7 @@ fn documents() -> Vec<Value> {
     documents
 }
 
-fn told(world: &mut World, refuses: &Value) -> Dirty {
+pub fn told(world: &mut World, refuses: &Value) -> Dirty {
     let telemetry = json!({ "channels": ["PlatformTelemetry"], "refuses": refuses });
     apply(
         world,
@@ -51,12 +51,14 @@ fn monitors() -> Value {
 fn opted_out(agent: Value) -> World {
     let mut agent = agent;
     agent["channel"] = json!("PlatformTelemetry");
-    world(&[
+    let mut world = world(&[
         enrolled(NAMESPACE, "acme"),
         vendor(),
         baseline(entries(), json!([agent])),
         opt_out(NAMESPACE, json!(["PlatformTelemetry"])),
-    ])
+    ]);
+    world.tell_definitions(KindState::Synced);
+    world
 }
 
 fn is_told_as_refused(world: &World) -> bool {
@@ -71,7 +73,7 @@ fn is_told_as_refused(world: &World) -> bool {
     let by = agent.by.contains(&OptOutMeans::MonitorsRefused);
     assert_eq!(
         by,
-        agent.reason.contains("those of before were not looked for"),
+        agent.reason.contains("refused, and none of before is left"),
         "{agent:?}"
     );
     by

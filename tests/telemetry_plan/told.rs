@@ -1,15 +1,16 @@
 //! What the status and the posture say.
 
 use covenant::api::{OptOutMeans, OptOutState, TelemetryChannel, TelemetryOptOutStatus};
-use covenant::model::{Kind, World};
+use covenant::model::{Kind, KindState, World};
 use covenant::plan::Plan;
 use serde_json::{Value, json};
 
 use super::support::{apply, enrolled, namespace, vendor, world};
 use super::{NAMESPACE, baseline, datadog, entries, opt_out, planned, prometheus};
 
-/// Takes in the planned policies as stored.
+/// Takes in the planned policies as stored, and that no kind is served by which agents are told to collect.
 pub fn store(world: &mut World) {
+    world.tell_definitions(KindState::Synced);
     let policies = planned(world).namespace.unwrap().policies;
     for policy in policies.values() {
         let mut policy = serde_json::to_value(policy).unwrap();

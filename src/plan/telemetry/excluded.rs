@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::refusal::stands;
-use crate::api::{GuardedMarkers, MarkerSet};
+use crate::api::{AgentStatus, GuardedMarkers, MarkerSet, OptOutMeans, OptOutState};
 use crate::model::telemetry::agents;
 use crate::model::{AgentTerms, MarkedPod, World};
 use crate::plan::status::shortened;
@@ -15,9 +15,34 @@ const GUARD: &str = "covenant-telemetry-markers";
 /// Most of a name or a value that is told.
 const TOLD: usize = 80;
 
+/// Weighs what an agent reads of a namespace and its pods. Where that does not make it leave out all of it, it is at best `Partly`.
+pub(super) fn weigh_marks(
+    world: &World,
+    namespace: &str,
+    agent: &AgentTerms,
+    status: &mut AgentStatus,
+) {
+    let reason = std::mem::take(&mut status.reason);
+    status.reason = match exclusion(world, namespace, agent) {
+        Exclusion::ReadsNone => reason,
+        Exclusion::Excluded => {
+            status.by.push(OptOutMeans::AgentExcluded);
+            format!(
+                "{reason}; what it reads of the namespace and its pods says that it leaves them out"
+            )
+        }
+        // What makes the state is told first.
+        Exclusion::Not(why) if status.state > OptOutState::Partly => {
+            status.state = OptOutState::Partly;
+            format!("{why}; {reason}")
+        }
+        Exclusion::Not(why) => format!("{reason}; {why}"),
+    };
+}
+
 /// How the markers of an agent stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Exclusion {
+enum Exclusion {
     /// It reads none.
     ReadsNone,
     /// Everything that it reads says that it leaves out what is here.
@@ -27,7 +52,7 @@ pub(super) enum Exclusion {
 }
 
 /// How the markers of an agent stand in a namespace.
-pub(super) fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
+fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
     let pods: GuardedMarkers = agent.markers.pods.clone().into();
     let itself: GuardedMarkers = agent.markers.namespaces.clone().into();
     let words: GuardedMarkers = agent.markers.where_present.clone().into();

@@ -1,6 +1,6 @@
 //! Whether new objects that would tell an agent to collect are refused: what guards read and the guard itself, both read back.
 //!
-//! May not: say anything of objects that were there before. Nobody looked for them.
+//! May not: say anything of objects that were there before.
 
 use crate::model::telemetry::agents;
 use crate::model::{AgentTerms, Kind, World};

@@ -9,8 +9,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::json;
 
-use super::excluded::{Exclusion, exclusion};
-use super::refusal::is_refused;
+use super::before::weigh_objects;
+use super::excluded::weigh_marks;
 use super::restart::pods_current;
 use super::{Pods, ranges_of, stopped};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_PATH};
@@ -210,18 +210,10 @@ fn of_agent(
     terms: &BaselineTerms,
     denial: &Result<(), &'static str>,
 ) -> AgentStatus {
-    let mut by = match denial {
+    let by = match denial {
         Ok(()) => vec![OptOutMeans::NetworkDenied],
         Err(_) => Vec::new(),
     };
-    let refused = is_refused(world, namespace, agent);
-    if refused {
-        by.push(OptOutMeans::MonitorsRefused);
-    }
-    let excluded = exclusion(world, namespace, agent);
-    if excluded == Exclusion::Excluded {
-        by.push(OptOutMeans::AgentExcluded);
-    }
     let (state, reason) = match (agent.reads_nodes, denial) {
         (Some(true), _) => (
             OptOutState::CannotStop,
@@ -234,38 +226,22 @@ fn of_agent(
         ),
         (Some(false), Ok(())) => match beyond(world, agent, terms) {
             Some(reason) => (OptOutState::Partly, reason),
-            None if matches!(excluded, Exclusion::Not(_)) => (
-                OptOutState::Partly,
-                "no policy here lets it in or lets pods reach it".to_owned(),
-            ),
             None => (
                 OptOutState::Stopped,
                 "no policy here lets it in or lets pods reach it; whether the network carries them out is not observed here".to_owned(),
             ),
         },
     };
-    let reason = if refused {
-        format!(
-            "{reason}; new objects that tell it to collect are refused, those of before were not looked for"
-        )
-    } else {
-        reason
-    };
-    let reason = match excluded {
-        Exclusion::Not(why) => format!("{reason}; {why}"),
-        Exclusion::Excluded => {
-            format!(
-                "{reason}; what it reads of the namespace and its pods says that it leaves them out"
-            )
-        }
-        Exclusion::ReadsNone => reason,
-    };
-    AgentStatus {
+    let mut status = AgentStatus {
         name: agent.name.clone(),
         state,
         by,
-        reason: crate::plan::status::shortened(&reason, REASON),
-    }
+        reason,
+    };
+    weigh_marks(world, namespace, agent, &mut status);
+    weigh_objects(world, namespace, agent, &mut status);
+    status.reason = crate::plan::status::shortened(&status.reason, REASON);
+    status
 }
 
 /// What of an agent the denial does not reach.
