@@ -197,7 +197,8 @@ impl Publications {
         });
         let mut dirty = self.published.align(world, &published.collect(), with);
         let collecting = self.asked.collecting.iter().copied();
-        let collecting = collecting.filter(|kind| is_served(kind.definition()));
+        let collecting =
+            collecting.filter(|kind| kind.is_built_in() || is_served(kind.definition()));
         let collecting = self.collecting.align(world, &collecting.collect(), with);
         dirty.0.extend(collecting.0);
         dirty

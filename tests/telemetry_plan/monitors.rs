@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use covenant::api::{AgentStatus, OptOutMeans, OptOutState};
+use covenant::api::{AgentKind, AgentStatus, OptOutMeans, OptOutState};
 use covenant::model::telemetry::agents;
-use covenant::model::telemetry::collecting::{CollectingKind, KINDS, kinds_of};
+use covenant::model::telemetry::collecting::{ASKING, CollectingKind, KINDS, asking_of, kinds_of};
 use covenant::model::{Dirty, KindState, ObjectKey, Unit, World};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -33,6 +33,15 @@ fn stopped(respects: &str) -> World {
     guarded(&mut world);
     let refuses: Vec<String> = KINDS.iter().map(CollectingKind::definition).collect();
     told(&mut world, &json!(refuses));
+    let words = json!({ "annotations": agents::SCRAPED.iter().copied().collect::<std::collections::BTreeMap<_, _>>() });
+    apply(
+        &mut world,
+        &json!({
+            "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "GuardParameters",
+            "metadata": { "name": "current", "namespace": NAMESPACE, "uid": "told" },
+            "spec": { "retention": [], "telemetry": { "channels": ["PlatformTelemetry"], "refuses": refuses, "wherePresent": words } },
+        }),
+    );
     for kind in KINDS {
         world.tell_collecting(kind, KindState::Synced);
     }
@@ -265,12 +274,16 @@ fn a_kind_is_looked_for_only_where_an_enrolled_namespace_opts_out_of_who_is_told
     );
     // Datadog is on this one, and no object tells it.
     let third = no(json!(["ThirdPartyAnalytics"]));
-    assert!(asked(&[here.clone(), floor.clone(), third]).is_empty());
+    assert_eq!(
+        asked(&[here.clone(), floor.clone(), third]),
+        asking_of(AgentKind::Datadog).collect()
+    );
     let elsewhere = namespace(NAMESPACE, json!({}));
     assert!(asked(&[elsewhere, floor.clone(), platform()]).is_empty());
     assert!(asked(&[floor, platform()]).is_empty());
     // Who collects is not known.
-    assert_eq!(asked(&[here.clone(), platform()]), KINDS.into());
+    let every = KINDS.into_iter().chain(ASKING).collect();
+    assert_eq!(asked(&[here.clone(), platform()]), every);
     let marketing = no(json!(["MarketingCommunications"]));
     assert!(asked(&[here, marketing]).is_empty());
 }
@@ -300,6 +313,75 @@ fn a_namespace_is_planned_anew_only_where_it_opts_out() {
     assert_eq!(keys, [ObjectKey::new("acme-other", "web")]);
 }
 
+/// What publishes pods with this annotation.
+fn publishing(annotation: &str, value: &str) -> DynamicObject {
+    let object = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web", "annotations": { annotation: value } },
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+#[test]
+fn a_service_or_an_ingress_asks_by_any_word_but_the_silent_one() {
+    let [service, of_alloy, ingress] = ASKING;
+    for kind in [service, ingress] {
+        for asks in ["true", "", "yes"] {
+            assert!(kind.tells(&publishing("prometheus.io/scrape", asks)));
+            assert!(kind.tells(&publishing("prometheus.io/probe", asks)));
+        }
+        assert!(!kind.tells(&publishing("prometheus.io/scrape", "false")));
+        assert!(!kind.tells(&publishing("prometheus.io/port", "9090")));
+    }
+    assert!(of_alloy.tells(&publishing("k8s.grafana.com/scrape", "true")));
+    assert!(!of_alloy.tells(&publishing("prometheus.io/scrape", "true")));
+}
+
+#[test]
+fn what_publishes_pods_and_asks_from_before_is_named_until_it_says_so_no_more() {
+    let mut world = stopped("PrometheusAnnotations");
+    let [service, _, ingress] = ASKING;
+    assert_eq!(agent(&world).state, OptOutState::Stopped);
+    assert!(agent(&world).by.contains(&OptOutMeans::AgentExcluded));
+    let web = ObjectKey::new(NAMESPACE, "web");
+    for kind in [service, ingress] {
+        world.set_collecting(kind, &web, true);
+    }
+    let told = agent(&world);
+    assert_eq!(told.state, OptOutState::Partly);
+    assert!(!told.by.contains(&OptOutMeans::AgentExcluded));
+    let words = "Service web, Ingress web of before ask it to collect; take off what says so";
+    assert!(told.reason.starts_with(words), "{}", told.reason);
+    for kind in [service, ingress] {
+        world.set_collecting(kind, &web, false);
+    }
+    assert_eq!(agent(&world).state, OptOutState::Stopped);
+    world.tell_collecting(
+        service,
+        KindState::Forbidden {
+            message: "services".to_owned(),
+        },
+    );
+    let told = agent(&world);
+    assert_eq!(told.state, OptOutState::Partly);
+    assert!(told.reason.contains("may not read it"), "{}", told.reason);
+}
+
+#[test]
+fn services_are_looked_at_only_for_agents_that_read_words_on_them() {
+    for (agent, looks) in [
+        ("PrometheusAnnotations", 2),
+        ("Datadog", 2),
+        ("GrafanaAlloy", 1),
+        ("PrometheusOperator", 0),
+        ("OpenTelemetryOperator", 0),
+    ] {
+        let row = agents::TABLE
+            .iter()
+            .find(|row| format!("{:?}", row.kind) == agent);
+        assert_eq!(asking_of(row.unwrap().kind).count(), looks, "{agent}");
+    }
+}
+
 #[test]
 fn every_kind_of_the_table_of_agents_is_looked_for_by_a_rule_of_the_chart() {
     for agent in &agents::TABLE {
@@ -321,5 +403,14 @@ fn every_kind_of_the_table_of_agents_is_looked_for_by_a_rule_of_the_chart() {
         let words: BTreeSet<&str> = rule.split([' ', ',', '[', ']', '\n']).collect();
         assert!(words.contains(kind.plural), "{kind:?}");
         assert!(rule.contains("verbs: [list, watch]\n"), "{rule}");
+    }
+    for kind in ASKING {
+        let mut rules = rules.split("- apiGroups: ");
+        let is_of_it = |rule: &str| {
+            let group = rule.starts_with(&format!("[{}", kind.group))
+                || kind.group.is_empty() && rule.starts_with("[\"\"]");
+            group && rule.contains(kind.plural) && rule.contains("verbs: [list, watch]\n")
+        };
+        assert!(rules.any(is_of_it), "{kind:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What the status and the posture say.
 
 use covenant::api::{OptOutMeans, OptOutState, TelemetryChannel, TelemetryOptOutStatus};
+use covenant::model::telemetry::collecting::ASKING;
 use covenant::model::{Kind, KindState, World};
 use covenant::plan::Plan;
 use serde_json::{Value, json};
@@ -11,6 +12,9 @@ use super::{NAMESPACE, baseline, datadog, entries, opt_out, planned, prometheus}
 /// Takes in the planned policies as stored, and that no kind is served by which agents are told to collect.
 pub fn store(world: &mut World) {
     world.tell_definitions(KindState::Synced);
+    for kind in ASKING {
+        world.tell_collecting(kind, KindState::Synced);
+    }
     let policies = planned(world).namespace.unwrap().policies;
     for policy in policies.values() {
         let mut policy = serde_json::to_value(policy).unwrap();

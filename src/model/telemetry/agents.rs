@@ -76,7 +76,8 @@ const fn labels(labels: &'static [(&'static str, &'static str)]) -> Markers {
     }
 }
 
-const SCRAPED: &[(&str, &str)] = &[
+/// What nothing says otherwise where Prometheus reads annotations.
+pub const SCRAPED: &[(&str, &str)] = &[
     ("prometheus.io/probe", "false"),
     ("prometheus.io/scrape", "false"),
     ("prometheus.io/scrape-slow", "false"),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Index, World, reindex};
 use crate::api::TelemetryChannel;
-use crate::model::telemetry::collecting::{CollectingKind, KINDS, kinds_of};
+use crate::model::telemetry::collecting::{ASKING, CollectingKind, KINDS, asking_of, kinds_of};
 use crate::model::{BaselineTerms, Dirty, KindState, ObjectKey};
 
 /// The part of the World that is about objects which tell an agent to collect.
@@ -116,11 +116,13 @@ impl World {
 fn told_by(terms: Option<&BaselineTerms>, channel: TelemetryChannel) -> Vec<CollectingKind> {
     match terms {
         _ if channel == TelemetryChannel::MarketingCommunications => Vec::new(),
-        None => KINDS.into(),
+        None => KINDS.into_iter().chain(ASKING).collect(),
         Some(terms) => {
             let agents = terms.telemetry.agents.iter();
             let agents = agents.filter(|agent| agent.channel == channel);
-            agents.flat_map(|agent| kinds_of(agent.respects)).collect()
+            agents
+                .flat_map(|agent| kinds_of(agent.respects).chain(asking_of(agent.respects)))
+                .collect()
         }
     }
 }
@@ -130,6 +132,10 @@ impl World {
     /// How a kind stands. One without a definition is not served; while definitions cannot be seen, as little is known of it.
     #[must_use]
     pub fn collecting_state(&self, kind: CollectingKind) -> &KindState {
+        if kind.is_built_in() {
+            let known = self.collecting.kinds.get(&kind);
+            return known.map_or(&KindState::Syncing, |known| &known.state);
+        }
         match self.definitions_state() {
             KindState::Synced => {
                 let known = self.collecting.kinds.get(&kind);

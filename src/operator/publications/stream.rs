@@ -59,8 +59,8 @@ pub(super) async fn watch_published(client: Client, kind: PublishedKind, listene
     watch(client, (kind.group, kind.kind), read, &teller).await;
 }
 
-/// Watches a kind whose objects tell an agent to collect, until nobody listens. Where it decides that an object is there, its
-/// metadata is all that is asked for.
+/// Watches a kind whose objects tell an agent to collect, until nobody listens. Where its metadata decides, that
+/// is all that is asked for.
 pub(super) async fn watch_collecting(
     client: Client,
     kind: CollectingKind,
@@ -74,6 +74,10 @@ pub(super) async fn watch_collecting(
     match kind.decides {
         Decides::Presence => {
             let read = |_: &PartialObjectMeta<DynamicObject>| true;
+            watch(client, named, read, &teller).await;
+        }
+        Decides::Asking(_) => {
+            let read = |object: &PartialObjectMeta<DynamicObject>| kind.asks(&object.metadata);
             watch(client, named, read, &teller).await;
         }
         Decides::Sidecar => {

@@ -3,7 +3,7 @@
 //! May not: take what was not listed for what is not there, or look at what is in other namespaces.
 
 use super::refusal::is_refused;
-use crate::api::{AgentKind, AgentStatus, OptOutMeans, OptOutState};
+use crate::api::{AgentStatus, OptOutMeans, OptOutState};
 use crate::model::telemetry::agents;
 use crate::model::telemetry::collecting::{CollectingKind, kinds_of};
 use crate::model::{AgentTerms, KindState, World};
@@ -25,8 +25,17 @@ pub(super) fn weigh_objects(
     };
     let refused = is_refused(world, namespace, agent);
     let in_the_way = [
-        left(world, namespace, row.kind),
-        unseen(world, row.kind).map(|what| {
+        left(world, namespace, kinds_of(row.kind)).map(|(what, count)| {
+            format!(
+                "{what} of before {}",
+                if count == 1 {
+                    "tells it to collect; delete it"
+                } else {
+                    "tell it to collect; delete them"
+                }
+            )
+        }),
+        unseen(world, kinds_of(row.kind)).map(|what| {
             format!("whether objects of before tell it to collect is not known: {what}")
         }),
     ];
@@ -53,11 +62,15 @@ pub(super) fn weigh_objects(
     status.reason = reasons.join("; ");
 }
 
-/// What is left of before: the first of each kind, and how many more of it.
-fn left(world: &World, namespace: &str, agent: AgentKind) -> Option<String> {
+/// What is left of before: the first of each kind and how many more of it, and how many these are in all.
+pub(super) fn left(
+    world: &World,
+    namespace: &str,
+    kinds: impl Iterator<Item = CollectingKind>,
+) -> Option<(String, usize)> {
     let mut count = 0;
     let mut told = Vec::new();
-    for kind in kinds_of(agent) {
+    for kind in kinds {
         if *world.collecting_state(kind) != KindState::Synced {
             continue;
         }
@@ -68,18 +81,13 @@ fn left(world: &World, namespace: &str, agent: AgentKind) -> Option<String> {
             told.push(and_more(first, names.len()));
         }
     }
-    let what = told.join(", ");
-    match count {
-        0 => None,
-        1 => Some(format!("{what} of before tells it to collect; delete it")),
-        _ => Some(format!("{what} of before tell it to collect; delete them")),
-    }
+    (count > 0).then(|| (told.join(", "), count))
 }
 
 /// The first kind that cannot be seen and why, and how many more cannot. A kind that is not served has no objects.
-fn unseen(world: &World, agent: AgentKind) -> Option<String> {
+pub(super) fn unseen(world: &World, kinds: impl Iterator<Item = CollectingKind>) -> Option<String> {
     let state = |kind: CollectingKind| (kind, world.collecting_state(kind));
-    let unseen = kinds_of(agent).map(state);
+    let unseen = kinds.map(state);
     let unseen = unseen.filter(|(_, it)| !matches!(it, KindState::Synced | KindState::NotServed));
     let unseen: Vec<(CollectingKind, &KindState)> = unseen.collect();
     let (first, state) = unseen.first()?;

@@ -4,9 +4,11 @@
 
 use jiff::Timestamp;
 
+use super::before::{left, unseen};
 use super::refusal::stands;
 use crate::api::{AgentStatus, GuardedMarkers, MarkerSet, OptOutMeans, OptOutState};
 use crate::model::telemetry::agents;
+use crate::model::telemetry::collecting::asking_of;
 use crate::model::{AgentTerms, MarkedPod, World};
 use crate::plan::status::shortened;
 
@@ -94,6 +96,18 @@ fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
             "pod {} is not marked yet{}",
             shortened(&first.meta.key.name, TOLD),
             and_more(unmarked().count() - 1)
+        ));
+    }
+    let publishes = || asking_of(agent.respects);
+    if let Some((what, count)) = left(world, namespace, publishes()) {
+        return Exclusion::Not(format!(
+            "{what} of before {} it to collect; take off what says so",
+            if count == 1 { "asks" } else { "ask" }
+        ));
+    }
+    if let Some(what) = unseen(world, publishes()) {
+        return Exclusion::Not(format!(
+            "whether what publishes pods asks it to collect is not known: {what}"
         ));
     }
     if !(stands(world, GUARD)
