@@ -8,18 +8,20 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+/// The address of every pod; pods are told apart by their ports, as not every machine has more of them on loopback.
+pub const ADDRESS: &str = "127.0.0.1";
+
 /// A server of metrics. Dropping it ends it.
 pub struct Endpoint {
-    pub address: &'static str,
     pub port: u16,
     scraped: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
 
 impl Endpoint {
-    /// One at this address, on a port that is free.
-    pub async fn at(address: &'static str) -> Self {
-        let listener = TcpListener::bind((address, 0)).await.unwrap();
+    /// One on a port that is free.
+    pub async fn new() -> Self {
+        let listener = TcpListener::bind((ADDRESS, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let scraped = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&scraped);
@@ -30,7 +32,6 @@ impl Endpoint {
         let router = Router::new().route("/metrics", get(metrics));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
-            address,
             port,
             scraped,
             server,

@@ -7,7 +7,7 @@ use testbed::collectors::Prometheus;
 use testbed::eventually;
 use testbed::raw::{Call, MERGE};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ADDRESS, Endpoint};
 use crate::stage::{Stage, gone, is_refused, passes, pod, stage};
 use crate::stories::PATIENCE;
 
@@ -39,13 +39,12 @@ fn silent(endpoint: &Endpoint) -> Value {
     json!({ "annotations": { "prometheus.io/port": endpoint.port.to_string() } })
 }
 
-/// Makes a pod and has it run at its endpoint, as a kubelet would say.
-async fn runs(stage: &Stage, namespace: &str, name: &str, metadata: &Value, endpoint: &Endpoint) {
+/// Makes a pod and has it run, as a kubelet would say.
+async fn runs(stage: &Stage, namespace: &str, name: &str, metadata: &Value) {
     let admin = stage.admin();
     passes(&admin, pod(namespace, name, metadata)).await;
-    let address = endpoint.address;
     let status = json!({ "status": {
-        "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
+        "phase": "Running", "podIP": ADDRESS, "podIPs": [{ "ip": ADDRESS }],
         "conditions": [{ "type": "Ready", "status": "True" }],
     } });
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status");
@@ -120,10 +119,10 @@ async fn prometheus_scrapes_a_namespace_until_it_opts_out_and_from_when_it_opts_
     stage.enrolled(SHOP, "acme").await;
     stage.enrolled(ELSEWHERE, "globex").await;
     let [web, other, quiet, again] = [
-        Endpoint::at("127.0.0.1").await,
-        Endpoint::at("127.0.0.1").await,
-        Endpoint::at("127.0.0.1").await,
-        Endpoint::at("127.0.0.1").await,
+        Endpoint::new().await,
+        Endpoint::new().await,
+        Endpoint::new().await,
+        Endpoint::new().await,
     ];
     let reader = stage.reader("prometheus").await;
     let kubeconfig = reader.kubeconfig().display().to_string();
@@ -131,8 +130,8 @@ async fn prometheus_scrapes_a_namespace_until_it_opts_out_and_from_when_it_opts_
         .await
         .unwrap();
 
-    runs(stage, SHOP, "web", &asks(&web), &web).await;
-    runs(stage, ELSEWHERE, "web", &asks(&other), &other).await;
+    runs(stage, SHOP, "web", &asks(&web)).await;
+    runs(stage, ELSEWHERE, "web", &asks(&other)).await;
     targets(&prometheus, &[(SHOP, "web"), (ELSEWHERE, "web")]).await;
     scraped(&web, 2).await;
     scraped(&other, 2).await;
@@ -142,7 +141,7 @@ async fn prometheus_scrapes_a_namespace_until_it_opts_out_and_from_when_it_opts_
     stage
         .answers(&asking, |answer| is_refused(answer, "[AsksToCollect]"))
         .await;
-    runs(stage, SHOP, "quiet", &silent(&quiet), &quiet).await;
+    runs(stage, SHOP, "quiet", &silent(&quiet)).await;
     dropped(&prometheus, SHOP, "quiet").await;
     passes(&stage.admin(), gone(SHOP, "web")).await;
     targets(&prometheus, &[(ELSEWHERE, "web")]).await;
@@ -155,7 +154,7 @@ async fn prometheus_scrapes_a_namespace_until_it_opts_out_and_from_when_it_opts_
 
     stage.opted_in(SHOP).await;
     stage.answers(&asking, |answer| answer.is_success()).await;
-    runs(stage, SHOP, "again", &asks(&again), &again).await;
+    runs(stage, SHOP, "again", &asks(&again)).await;
     targets(&prometheus, &[(SHOP, "again"), (ELSEWHERE, "web")]).await;
     scraped(&again, 2).await;
     assert_eq!(quiet.scraped(), 0, "it says nothing still");

@@ -26,6 +26,8 @@ pub struct Agent {
     pub source: &'static str,
     /// How far it was checked.
     pub checked: Checked,
+    /// Which agent was run against it in a test.
+    pub tried: Tried,
 }
 
 /// Annotations and labels with their values.
@@ -37,7 +39,7 @@ pub struct Markers {
     pub labels: &'static [(&'static str, &'static str)],
 }
 
-/// How far a row was checked. No row was tried with an agent that runs.
+/// How far a row was read up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// In the sources of the agent.
@@ -54,6 +56,27 @@ impl fmt::Display for Checked {
             Self::Sources => "sources read",
             Self::Manual => "manual read",
             Self::Not => "not verified",
+        })
+    }
+}
+
+/// Which agent was run against a row in a test. That markers are asked for and kept, and objects refused, is tested for all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The agent itself.
+    Itself,
+    /// An OpenTelemetry Collector that was configured to follow the row's marker.
+    Collector,
+    /// None.
+    Not,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Itself => "the agent itself",
+            Self::Collector => "an OpenTelemetry Collector, by the marker",
+            Self::Not => "none",
         })
     }
 }
@@ -98,6 +121,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "prometheus/prometheus documentation/examples/prometheus-kubernetes.yml, scrape_configs of the Prometheus chart",
         checked: Checked::Manual,
+        tried: Tried::Itself,
     },
     Agent {
         kind: AgentKind::PrometheusOperator,
@@ -108,6 +132,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &MONITORS,
         source: "prometheus-operator/prometheus-operator pkg/apis/monitoring",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::OpenTelemetryOperator,
@@ -138,6 +163,7 @@ pub const TABLE: [Agent; 11] = [
         ],
         source: "open-telemetry/opentelemetry-operator internal/instrumentation/annotation.go, README.md",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Datadog,
@@ -151,6 +177,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "DataDog/datadog-agent comp/core/workloadfilter, docs.datadoghq.com container discovery management",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::GrafanaAlloy,
@@ -167,6 +194,7 @@ pub const TABLE: [Agent; 11] = [
         ],
         source: "grafana/k8s-monitoring-helm, where the keys can be configured; grafana/alloy prometheus.operator.*, loki.source.podlogs",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Promtail,
@@ -177,6 +205,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "reads no marker unless it is configured to",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::FluentBit,
@@ -187,6 +216,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "fluent/fluent-bit plugins/filter_kubernetes; only with K8S-Logging.Exclude On, which is off by default",
         checked: Checked::Sources,
+        tried: Tried::Collector,
     },
     Agent {
         kind: AgentKind::Fluentd,
@@ -197,6 +227,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "reads no marker unless it is configured to",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Vector,
@@ -207,6 +238,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "vectordotdev/vector kubernetes_logs; the namespace's label is what is commonly said",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::NewRelic,
@@ -217,6 +249,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "newrelic/helm-charts newrelic-logging, which is Fluent Bit; for logs alone",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Dynatrace,
@@ -231,6 +264,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "docs.dynatrace.com, Dynatrace Operator, annotations",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
 ];
 
