@@ -44,8 +44,8 @@ e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
 	@tools/build 1.36 etcd helm node-1.36
 	cargo test --locked --features node --test node -- --nocapture
 
-tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
-	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin
+tools: ## Build etcd, Kubernetes, helm, cyclonus and what else the tests run into the cache
+	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin prometheus otel-collector
 
 bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus

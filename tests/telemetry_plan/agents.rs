@@ -90,7 +90,7 @@ fn the_table_that_people_read_is_the_table() {
     let line = |agent: &Agent| {
         let collects_by = agent.collects_by.iter().map(|kind| format!("`{kind}`"));
         format!(
-            "| {:?} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {:?} | {} | {} | {} | {} | {} | {} | {} | {} |",
             agent.kind,
             markers(&agent.pods),
             markers(&agent.namespaces),
@@ -99,6 +99,7 @@ fn the_table_that_people_read_is_the_table() {
             if agent.reads_nodes { "yes" } else { "no" },
             agent.source,
             agent.checked,
+            agent.tried,
         )
     };
     let expected: Vec<String> = TABLE.iter().map(line).collect();

@@ -28,6 +28,8 @@ pub struct Agent {
     pub source: &'static str,
     /// How far it was checked.
     pub checked: Checked,
+    /// Which agent was run against it in a test.
+    pub tried: Tried,
 }
 
 /// Annotations and labels with their values.
@@ -39,7 +41,7 @@ pub struct Markers {
     pub labels: &'static [(&'static str, &'static str)],
 }
 
-/// How far a row was checked. No row was tried with an agent that runs.
+/// How far a row was read up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// In the sources of the agent.
@@ -56,6 +58,27 @@ impl fmt::Display for Checked {
             Self::Sources => "sources read",
             Self::Manual => "manual read",
             Self::Not => "not verified",
+        })
+    }
+}
+
+/// Which agent was run against a row in a test. That markers are asked for and kept, and objects refused, is tested for all rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The agent itself.
+    Itself,
+    /// An OpenTelemetry Collector that was configured to follow the row's marker.
+    Collector,
+    /// None.
+    Not,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Itself => "the agent itself",
+            Self::Collector => "an OpenTelemetry Collector, by the marker",
+            Self::Not => "none",
         })
     }
 }
@@ -102,6 +125,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "prometheus/prometheus documentation/examples/prometheus-kubernetes.yml, scrape_configs of the Prometheus chart",
         checked: Checked::Manual,
+        tried: Tried::Itself,
     },
     Agent {
         kind: AgentKind::PrometheusOperator,
@@ -113,6 +137,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &MONITORS,
         source: "prometheus-operator/prometheus-operator pkg/apis/monitoring",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::OpenTelemetryOperator,
@@ -144,6 +169,7 @@ pub const TABLE: [Agent; 11] = [
         ],
         source: "open-telemetry/opentelemetry-operator internal/instrumentation/annotation.go, README.md",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Datadog,
@@ -158,6 +184,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "DataDog/datadog-agent comp/core/workloadfilter, docs.datadoghq.com container discovery management",
         checked: Checked::Sources,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::GrafanaAlloy,
@@ -175,6 +202,7 @@ pub const TABLE: [Agent; 11] = [
         ],
         source: "grafana/k8s-monitoring-helm, where the keys can be configured; grafana/alloy prometheus.operator.*, loki.source.podlogs",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Promtail,
@@ -186,6 +214,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "reads no marker unless it is configured to",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::FluentBit,
@@ -197,6 +226,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "fluent/fluent-bit plugins/filter_kubernetes; only with K8S-Logging.Exclude On, which is off by default",
         checked: Checked::Sources,
+        tried: Tried::Collector,
     },
     Agent {
         kind: AgentKind::Fluentd,
@@ -208,6 +238,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "reads no marker unless it is configured to",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Vector,
@@ -219,6 +250,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "vectordotdev/vector kubernetes_logs; the namespace's label is what is commonly said",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::NewRelic,
@@ -230,6 +262,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "newrelic/helm-charts newrelic-logging, which is Fluent Bit; for logs alone",
         checked: Checked::Not,
+        tried: Tried::Not,
     },
     Agent {
         kind: AgentKind::Dynatrace,
@@ -245,6 +278,7 @@ pub const TABLE: [Agent; 11] = [
         collects_by: &[],
         source: "docs.dynatrace.com, Dynatrace Operator, annotations",
         checked: Checked::Manual,
+        tried: Tried::Not,
     },
 ];
 
