@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use testbed::collectors::{Collector, Delivered};
 use testbed::eventually;
+use testbed::raw::Call;
 
 use crate::stage::{Stage, is_refused, passes, pod, stage, stamps};
 use crate::stories::PATIENCE;
@@ -17,14 +18,19 @@ async fn made(stage: &Stage, namespace: &str, app: &str, annotations: &Value) ->
     passes(&stage.admin(), pod(namespace, app, &metadata)).await
 }
 
+/// A line of a pod that the Collector knows.
+fn spoken(pod: &Value, line: &str) -> Delivered {
+    let app = pod["metadata"]["labels"]["app"].as_str().unwrap();
+    Delivered {
+        app: Some(app.to_owned()),
+        line: line.to_owned(),
+    }
+}
+
 /// Has the pod log a line, and waits until it is delivered as that pod's.
 async fn delivered(collector: &Collector, pod: &Value, line: &str) {
     collector.log(pod, line).unwrap();
-    let app = pod["metadata"]["labels"]["app"].as_str().unwrap();
-    let expected = Delivered {
-        app: Some(app.to_owned()),
-        line: line.to_owned(),
-    };
+    let expected = spoken(pod, line);
     eventually("a line is delivered", PATIENCE, || async {
         let delivered = collector.delivered()?;
         anyhow::ensure!(delivered.contains(&expected), "{delivered:?}");
@@ -34,14 +40,14 @@ async fn delivered(collector: &Collector, pod: &Value, line: &str) {
     .unwrap();
 }
 
-/// Waits until the Collector knows this pod: it delivers lines of pods that it does not know yet, without saying whose.
-async fn known(collector: &Collector, pod: &Value) {
-    let app = pod["metadata"]["labels"]["app"].as_str();
-    eventually("the Collector knows the pod", PATIENCE, || async {
-        collector.log(pod, "started")?;
+/// Has the pod log this line until it is delivered as that pod's. Lines of pods that the Collector does not know yet are delivered
+/// without saying whose, and those of pods of which it does not know yet that they are to be heard again are not.
+async fn heard(collector: &Collector, pod: &Value, line: &str) {
+    let expected = spoken(pod, line);
+    eventually("the Collector hears the pod", PATIENCE, || async {
+        collector.log(pod, line)?;
         let delivered = collector.delivered()?;
-        let is_known = delivered.iter().any(|line| line.app.as_deref() == app);
-        anyhow::ensure!(is_known, "{delivered:?}");
+        anyhow::ensure!(delivered.contains(&expected), "{delivered:?}");
         anyhow::Ok(())
     })
     .await
@@ -60,7 +66,7 @@ async fn a_collector_that_follows_a_marker_delivers_nothing_of_who_opted_out() {
 
     let before = made(stage, LOGS, "before", &json!({})).await;
     let other = made(stage, ELSEWHERE, "other", &json!({})).await;
-    known(&collector, &other).await;
+    heard(&collector, &other, "started").await;
     delivered(&collector, &other, "globex speaks").await;
     delivered(&collector, &before, "acme speaks").await;
 
@@ -84,11 +90,19 @@ async fn a_collector_that_follows_a_marker_delivers_nothing_of_who_opted_out() {
     };
     let hidden = made(stage, LOGS, "hidden", &annotations).await;
     assert_eq!(hidden["metadata"]["annotations"][MARKER.0], MARKER.1);
-    // Pods become known in the order in which they were made.
+    let itself = Call::new("GET", format!("/api/v1/namespaces/{LOGS}/pods/before"));
+    stage
+        .answers(&itself, |answer| {
+            answer.body["metadata"]["annotations"][MARKER.0] == MARKER.1
+        })
+        .await;
+    // What is told of pods comes in the order in which it was written.
     let later = made(stage, ELSEWHERE, "later", &json!({})).await;
-    known(&collector, &later).await;
+    heard(&collector, &later, "started").await;
     for round in 0..3 {
-        collector.log(&hidden, "acme is silent").unwrap();
+        for silent in [&hidden, &before] {
+            collector.log(silent, "acme is silent").unwrap();
+        }
         delivered(&collector, &later, &format!("globex speaks, {round}")).await;
     }
     let lines = collector.delivered().unwrap();
@@ -105,8 +119,9 @@ async fn a_collector_that_follows_a_marker_delivers_nothing_of_who_opted_out() {
         })
         .await;
     let after = made(stage, LOGS, "after", &json!({})).await;
-    known(&collector, &after).await;
+    heard(&collector, &after, "started").await;
     delivered(&collector, &after, "acme speaks again").await;
+    heard(&collector, &before, "acme speaks once more").await;
     let lines = collector.delivered().unwrap();
     assert!(
         lines.iter().all(|line| line.line != "acme is silent"),
