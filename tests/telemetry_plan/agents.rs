@@ -90,13 +90,14 @@ fn the_table_that_people_read_is_the_table() {
     let line = |agent: &Agent| {
         let collects_by = agent.collects_by.iter().map(|kind| format!("`{kind}`"));
         format!(
-            "| {:?} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {:?} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             agent.kind,
             markers(&agent.pods),
             markers(&agent.namespaces),
             markers(&agent.where_present),
             cell(collects_by.collect()),
             if agent.reads_nodes { "yes" } else { "no" },
+            if agent.injects { "yes" } else { "no" },
             agent.source,
             agent.checked,
             agent.tried,
