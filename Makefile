@@ -30,7 +30,7 @@ test-oldest: ## Resources, guards and the main story on Kubernetes 1.33
 # Runs the guards' tests with shadows of the guards beside them, and asks the audit logs what every expression came to.
 define guards_seen_both_ways
 folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export COVENANT_KUBERNETES=$(1) COVENANT_GUARD_COVERAGE="$$folder" && \
-RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --test guards --test guards_bypasses --test holds --test retention_guards --test encryption_guards --test break_glass --test transit_guards && cargo run --quiet --locked -p testbed --bin guard-coverage
+RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --test guards --test guards_bypasses --test holds --test retention_guards --test encryption_guards --test break_glass --test transit_guards --test telemetry_guards && cargo run --quiet --locked -p testbed --bin guard-coverage
 endef
 
 guard-coverage: tools ## Every expression of every guard, seen both ways on the newest and the oldest supported Kubernetes
@@ -38,14 +38,14 @@ guard-coverage: tools ## Every expression of every guard, seen both ways on the 
 	@$(call guards_seen_both_ways,1.36)
 
 fast: ## The one-minute loop: everything that needs no cluster
-	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test encryption_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
+	cargo test --locked --lib --test decision --test hold_plan --test retention_plan --test transit_plan --test encryption_plan --test telemetry_plan --test retention_cli --test ledger_cli --test timers --test laws --test simulate --test check --test layering --test examples --test cli
 
 e2e: ## Holds on a real node: kubelet and containerd (root; installs nothing)
 	@tools/build 1.36 etcd helm node-1.36
 	cargo test --locked --features node --test node -- --nocapture
 
-tools: ## Build etcd, Kubernetes, helm and cyclonus into the cache
-	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin
+tools: ## Build etcd, Kubernetes, helm, cyclonus and what else the tests run into the cache
+	@tools/build 1.36 1.33 etcd helm cyclonus ledger-verify kms-plugin prometheus otel-collector
 
 bench: ## Measure calls, revisions, times and memory against raw clients, interleaved
 	@tools/build 1.36 etcd helm cyclonus

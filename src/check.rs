@@ -4,8 +4,10 @@
 //! decide what should stand, or borrow the planner's reasoning; of a decision it reads the refusals and the end.
 
 mod encryption;
+mod marks;
 mod path;
 mod retention;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -68,6 +70,12 @@ pub enum Rule {
     MinimumNeedsRule,
     /// Guards are told of no class that nothing shows to be encrypted, and of nothing less than the baseline asks for.
     ClassNeedsGround,
+    /// No policy of a namespace lets in or reaches an agent of a channel that the namespace opts out of.
+    OptedOutMeetsNoAgent,
+    /// Guards are told of every channel that a namespace opts out of, and of its agents' markers, no more and no fewer.
+    OptOutNeedsGuard,
+    /// A mark is one that a stopped agent reads, on the namespace or a pod of it, and nobody else's word.
+    MarkNeedsOptOut,
 }
 
 /// An invariant that a plan breaks.
@@ -118,17 +126,22 @@ pub fn check(plan: &Plan, world: &World, now: Timestamp) -> Vec<Violation> {
         }
         for (policy_name, policy) in &namespace.policies {
             let target = Target::new(Kind::NetworkPolicy, ObjectKey::new(name, policy_name));
+            if in_force(world, name) {
+                telemetry::policy(&mut findings, world, name, &target, policy);
+            }
             if part(policy) == Some(PART_PATH) {
                 path::check(&mut findings, &target, policy, namespace, world, now);
             } else {
                 floor(&mut findings, &target, policy);
             }
         }
+        marks::check(&mut findings, world, name, &namespace.marks);
         posture(&mut findings, world, name, namespace);
     }
     if let (Unit::Retention(name), Some(parameters)) = (&plan.unit, &plan.parameters) {
         retention::parameters(&mut findings, world, name, parameters, now);
         encryption::parameters(&mut findings, world, name, parameters);
+        telemetry::parameters(&mut findings, world, name, parameters);
     }
     for inquiry in &plan.inquiries {
         if let Inquiry::Dispose(run) = inquiry {

@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 
 use crate::api::names::{
     ANNOTATION_CLOSES_AT, ANNOTATION_RECLAIM_POLICY, LABEL_HELD, LABEL_PART, MANAGER_NETWORK,
-    MANAGER_PARAMETERS, MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TIMER, MANAGER_VOLUME,
-    PARAMETERS_NAME, PART_PATH, POLICY_DEFAULT_DENY, POSTURE_NAME,
+    MANAGER_PARAMETERS, MANAGER_POSTURE, MANAGER_STATUS, MANAGER_TELEMETRY, MANAGER_TIMER,
+    MANAGER_VOLUME, PARAMETERS_NAME, PART_PATH, POLICY_DEFAULT_DENY, POSTURE_NAME,
 };
 use crate::model::{Kind, ObjectKey, ObservedPolicy, ObservedTimer, Target, World};
 use crate::plan::{
-    Extent, NamespacePlan, Notice, ParametersPlan, Plan, PosturePlan, StatusPlan, VolumePlan,
+    Extent, MarkPlan, NamespacePlan, Notice, ParametersPlan, Plan, PosturePlan, StatusPlan,
+    VolumePlan,
 };
 
 /// One write.
@@ -82,6 +83,12 @@ pub enum Action {
         /// The object with its status; `metadata.uid` is set.
         body: Value,
     },
+    /// Server-side apply of annotations and labels alone, on the object with this uid and no other, and of pods through their
+    /// status. What others wrote is not taken from them.
+    Mark {
+        /// The object with its annotations and labels; `metadata.uid` is set.
+        body: Value,
+    },
     /// Merge these fields into the object with this uid and no other; what is `null` goes.
     Merge {
         /// The fields; `metadata.uid` is set.
@@ -108,6 +115,7 @@ impl Action {
             Self::Apply { .. } => "apply",
             Self::Replace { .. } => "replace",
             Self::ReplaceStatus { .. } => "status",
+            Self::Mark { .. } => "mark",
             Self::Merge { .. } => "merge",
             Self::StripFinalizers { .. } => "strip",
             Self::Delete { .. } => "delete",
@@ -135,11 +143,13 @@ pub fn diff(plan: &Plan, world: &World) -> Vec<Change> {
             policies,
             timers,
             volumes,
+            marks,
             posture,
         } = planned;
         changes.extend(policy_changes(world, name, extent, policies));
         changes.extend(timer_changes(world, name, extent, timers, policies));
         changes.extend(volumes.iter().map(volume_change));
+        changes.extend(marks.iter().map(mark_change));
         if *extent == Extent::Whole {
             changes.extend(posture_changes(world, name, posture.as_ref()));
         }
@@ -495,6 +505,37 @@ fn volume_change(planned: &VolumePlan) -> Change {
             "a hold keeps its claim".to_owned()
         } else {
             "no hold keeps its claim any more".to_owned()
+        },
+        notices: Vec::new(),
+        due: None,
+    }
+}
+
+/// Being left out is part of the floor, as far as agents read it.
+fn mark_change(planned: &MarkPlan) -> Change {
+    let MarkPlan { target, uid, marks } = planned;
+    let mut body = object(target, json!({}));
+    body["metadata"]["uid"] = json!(uid);
+    if !marks.annotations.is_empty() {
+        body["metadata"]["annotations"] = json!(marks.annotations);
+    }
+    if !marks.labels.is_empty() {
+        body["metadata"]["labels"] = json!(marks.labels);
+    }
+    let is_end = marks.annotations.is_empty() && marks.labels.is_empty();
+    Change {
+        urgency: if is_end {
+            Urgency::Sweep
+        } else {
+            Urgency::Floor
+        },
+        action: Action::Mark { body },
+        target: target.clone(),
+        manager: MANAGER_TELEMETRY,
+        why: if is_end {
+            "nothing is opted out of any more by which agents left it out".to_owned()
+        } else {
+            "agents leave out what carries this".to_owned()
         },
         notices: Vec::new(),
         due: None,

@@ -6,6 +6,7 @@
 mod announcement;
 mod enforcement;
 mod hold;
+mod opt_out;
 mod path;
 mod retention;
 
@@ -102,7 +103,7 @@ impl Draft {
     }
 }
 
-/// What the ledger says of a write. Empty for what concerns neither a path, a hold nor retention.
+/// What the ledger says of a write. Empty for what concerns neither a path, a hold, retention nor an opt-out.
 #[must_use]
 pub fn drafts(world: &World, change: &Change) -> Vec<Draft> {
     match (change.target.kind, &change.action) {
@@ -119,6 +120,9 @@ pub fn drafts(world: &World, change: &Change) -> Vec<Draft> {
             retention::boundaries(world, change, body)
                 .into_iter()
                 .collect()
+        }
+        (Kind::Posture, Action::Create { body } | Action::Replace { body }) => {
+            opt_out::changed(world, change, body).into_iter().collect()
         }
         _ => Vec::new(),
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::api::MarkerSet;
 use crate::diff::{Action, Change, diff};
 use crate::model::{Kind, Target, Unit, World};
 use crate::plan::{deadline_of, plan};
@@ -138,6 +139,18 @@ pub fn write(world: &mut World, change: &Change, now: Timestamp, number: usize) 
         }
         Action::ReplaceStatus { body } => {
             world.take_status(target, body.get("status").cloned().unwrap_or_default());
+        }
+        Action::Mark { body } => {
+            let marks = body.get("metadata").cloned().unwrap_or_default();
+            let of = |field: &str| {
+                let pairs = marks.get(field).cloned().unwrap_or_default();
+                serde_json::from_value(pairs).unwrap_or_default()
+            };
+            let marks = MarkerSet {
+                annotations: of("annotations"),
+                labels: of("labels"),
+            };
+            world.take_marks(target, &marks);
         }
         Action::Merge { body } => {
             world.merge_volume(target, body);

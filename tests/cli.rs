@@ -260,7 +260,7 @@ fn explain_tells_gates_ends_and_what_to_do() {
 #[test]
 fn crds_are_printed_as_one_text_of_many_documents() {
     let text = out(&covenant(&["crds"], ""));
-    assert_eq!(text.matches("kind: CustomResourceDefinition").count(), 9);
+    assert_eq!(text.matches("kind: CustomResourceDefinition").count(), 10);
     let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
-    assert_eq!(values.len(), 9);
+    assert_eq!(values.len(), 10);
 }

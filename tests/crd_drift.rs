@@ -155,6 +155,7 @@ fn tables_categories_and_scopes_are_as_people_expect() {
         "DataHandlingPosture",
         "RetentionPolicy",
         "GuardParameters",
+        "TelemetryOptOut",
     ];
     for (name, _, definition) in generated() {
         let spec = &definition["spec"];

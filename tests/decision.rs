@@ -102,6 +102,15 @@ impl Row {
     }
 }
 
+/// A baseline's word that the vendor collects.
+fn collects() -> Value {
+    json!({ "agents": [{ "name": "datadog", "channel": "ThirdPartyAnalytics", "respects": "Datadog", "processorRef": { "name": "datadog" } }] })
+}
+
+fn opt_out(channels: Value) -> Value {
+    support::opt_out("acme-prod", channels)
+}
+
 fn set(object: &mut Value, path: &str, value: Value) {
     if path.is_empty() {
         *object = value;
@@ -196,6 +205,10 @@ fn refusals() -> Vec<(&'static str, Row, Vec<&'static str>)> {
         ("a prohibition with an unknown category binds every category",
             row().with(prohibition(json!({ "dataCategories": ["Newer"], "recipients": { "processors": ["datadog"] }, "reason": "x" }))), vec!["Prohibited"]),
         ("a prohibition of the namespace closes", row().with(prohibition(json!({ "namespaces": ["acme-prod"], "reason": "x" }))), vec!["Prohibited"]),
+        ("an opt-out of the channel on which the vendor collects closes",
+            row().baseline("/spec/telemetry", collects()).with(opt_out(json!(["ThirdPartyAnalytics"]))), vec!["OptedOut"]),
+        ("an opt-out that cannot be read is of every channel",
+            row().baseline("/spec/telemetry", collects()).with(opt_out(json!(["Newer"]))), vec!["OptedOut"]),
         ("before its window it waits", row().grant("/spec/window/notBefore", json!("2026-11-24")), vec!["NotYet"]),
         ("one nanosecond before its window it waits",
             row().grant("/spec/window/notBefore", json!("2026-11-24")).at("2026-11-23T23:59:59.999999999Z"), vec!["NotYet"]),
@@ -360,6 +373,9 @@ fn openings() -> Vec<(&'static str, Row, &'static str, &'static str)> {
             row().grant("/status", json!({ "observedGeneration": 0, "closesAt": "2026-11-20T00:00:00Z" })), "2027-04-01T00:00:00Z", "WindowEnds"),
         ("an end that is still to come may move",
             row().grant("/status", json!({ "observedGeneration": 1, "closesAt": "2026-11-23T00:00:01Z" })), "2027-04-01T00:00:00Z", "WindowEnds"),
+        ("an opt-out of another channel does not bind",
+            row().baseline("/spec/telemetry", collects()).with(opt_out(json!(["PlatformTelemetry"]))), "2027-04-01T00:00:00Z", "WindowEnds"),
+        ("an opt-out binds no vendor that collects nothing", row().with(opt_out(json!(["ThirdPartyAnalytics"]))), "2027-04-01T00:00:00Z", "WindowEnds"),
         ("a prohibition of another vendor does not bind", row().with(prohibition(json!({ "recipients": { "processors": ["pagerduty"] }, "reason": "x" }))), "2027-04-01T00:00:00Z", "WindowEnds"),
         ("a prohibition of a recipient namespace does not bind vendors", row().with(prohibition(json!({ "recipients": { "namespaces": ["acme-lake"] }, "reason": "x" }))), "2027-04-01T00:00:00Z", "WindowEnds"),
         ("a prohibition of another tenant does not bind", row().with(prohibition(json!({ "tenants": ["globex"], "reason": "x" }))), "2027-04-01T00:00:00Z", "WindowEnds"),

@@ -283,6 +283,17 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
             let spec = json!({ "matter": "c", "ground": "ComplianceAudit", "reason": "r", "effects": effects });
             support::hold(namespace, "case-1", spec, status)
         });
+    let opt_out = (
+        select(vec!["acme-prod", "acme-prod", "acme-lake"]),
+        select(vec![
+            json!(["PlatformTelemetry"]),
+            json!(["ThirdPartyAnalytics"]),
+            json!(["PlatformTelemetry", "ThirdPartyAnalytics"]),
+            json!(["MarketingCommunications"]),
+            json!(["Newer"]),
+        ]),
+    )
+        .prop_map(|(namespace, channels)| support::opt_out(namespace, channels));
     let wide = Just(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": { "name": "wide", "namespace": "acme-lake", "uid": "wide" },
@@ -293,8 +304,90 @@ fn arb_others() -> impl Strategy<Value = Vec<Value>> {
         proptest::option::weighted(0.25, prohibition),
         proptest::option::weighted(0.15, wide),
         proptest::option::weighted(0.3, hold),
+        proptest::option::weighted(0.4, opt_out.clone()),
+        proptest::option::weighted(0.2, opt_out),
+        arb_marked(),
     )
-        .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, first, second, marked)| {
+            let mut others: Vec<Value> =
+                [a, b, c, d, first, second].into_iter().flatten().collect();
+            // A namespace has one opt-out.
+            if let [.., first, second] = others.as_slice()
+                && first["kind"] == "TelemetryOptOut"
+                && first["metadata"] == second["metadata"]
+            {
+                others.pop();
+            }
+            others.extend(marked);
+            others
+        })
+}
+
+/// A pod that carries some of what Datadog reads, perhaps put there by Covenant, and what guards were told.
+fn arb_marked() -> impl Strategy<Value = Vec<Value>> {
+    let exclude = "ad.datadoghq.com/exclude";
+    let pod = (
+        select(vec![None, Some("true"), Some("false")]),
+        select(vec![None, Some("false"), Some("true")]),
+        any::<bool>(),
+        select(vec!["2026-10-01T00:00:00Z", "2026-11-20T00:00:00Z"]),
+    )
+        .prop_map(move |(annotation, label, is_ours, created)| {
+            let mut pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": "web", "namespace": "acme-prod", "uid": "web", "creationTimestamp": created },
+                "spec": { "containers": [] },
+            });
+            if let Some(value) = annotation {
+                pod["metadata"]["annotations"] = json!({ exclude: value });
+            }
+            if let Some(value) = label {
+                pod["metadata"]["labels"] = json!({ "admission.datadoghq.com/enabled": value });
+            }
+            if is_ours && annotation.is_some() {
+                let fields = json!({ "f:metadata": { "f:annotations": { format!("f:{exclude}"): {} } } });
+                pod["metadata"]["managedFields"] = json!([{
+                    "manager": "covenant-telemetry", "operation": "Apply", "subresource": "status", "apiVersion": "v1",
+                    "fieldsType": "FieldsV1", "fieldsV1": fields,
+                }]);
+            }
+            pod
+        });
+    let told = json!({
+        "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "GuardParameters",
+        "metadata": { "name": "current", "namespace": "acme-prod", "uid": "told" },
+        "spec": { "retention": [], "telemetry": {
+            "channels": ["ThirdPartyAnalytics"], "refuses": [],
+            "pods": { "annotations": { exclude: "true" }, "labels": { "admission.datadoghq.com/enabled": "false" } },
+        } },
+    });
+    (
+        proptest::option::weighted(0.6, pod),
+        proptest::option::weighted(0.4, Just(told)),
+    )
+        .prop_map(|(pod, told)| [pod, told].into_iter().flatten().collect())
+}
+
+/// Who collects: the vendor, or pods at one end of the grants.
+fn arb_agents() -> impl Strategy<Value = Value> {
+    let vendor = json!({ "name": "datadog", "channel": "ThirdPartyAnalytics", "respects": "Datadog", "processorRef": { "name": "datadog" } });
+    let pods = (
+        select(vec!["acme-prod", "acme-lake", "monitoring"]),
+        select(vec!["agent", "collector"]),
+    )
+        .prop_map(|(namespace, app)| {
+            json!({ "name": "pods", "channel": "PlatformTelemetry", "respects": "PrometheusOperator",
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                "podSelector": { "matchLabels": { "app": app } } })
+        });
+    (
+        proptest::option::of(Just(vendor)),
+        proptest::option::of(pods),
+    )
+        .prop_map(|(vendor, pods)| {
+            let agents: Vec<Value> = [vendor, pods].into_iter().flatten().collect();
+            json!({ "agents": agents })
+        })
 }
 
 fn arb_world() -> impl Strategy<Value = Vec<Value>> {
@@ -306,15 +399,18 @@ fn arb_world() -> impl Strategy<Value = Vec<Value>> {
         maximum,
         arb_grant("metrics"),
         arb_grant("second"),
-        arb_others(),
+        (arb_others(), arb_agents()),
     )
-        .prop_map(|(prod, lake, vendor, maximum, first, second, others)| {
-            let mut baseline = support::baseline();
-            baseline["spec"]["grants"]["maximumDuration"] = json!(maximum);
-            let mut objects = vec![prod, lake, vendor, baseline, first, second];
-            objects.extend(others);
-            objects
-        })
+        .prop_map(
+            |(prod, lake, vendor, maximum, first, second, (others, agents))| {
+                let mut baseline = support::baseline();
+                baseline["spec"]["grants"]["maximumDuration"] = json!(maximum);
+                baseline["spec"]["telemetry"] = agents;
+                let mut objects = vec![prod, lake, vendor, baseline, first, second];
+                objects.extend(others);
+                objects
+            },
+        )
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {

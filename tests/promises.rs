@@ -30,7 +30,7 @@ fn every_promise_has_a_control_and_tests_that_exist() {
     assert_eq!(
         promises,
         [
-            "P01", "P02", "P03", "P04", "P05", "P07", "P09", "P14", "P17"
+            "P01", "P02", "P03", "P04", "P05", "P07", "P09", "P13", "P14", "P17"
         ]
     );
     for row in rows {

@@ -428,3 +428,122 @@ async fn a_sibling_through_which_data_could_be_relayed_is_no_peer() {
     .await
     .unwrap();
 }
+
+/// Waits until the agents of a channel are told to be stopped.
+async fn stopped(stage: &Stage, channel: &str) {
+    eventually("the channel is stopped", stage::PATIENCE, || async {
+        let admin = stage.cluster.admin();
+        let opt_out = admin.get(&["optout", "default", "-n", "acme-prod"]).await?;
+        let channels = opt_out["status"]["channels"].as_array().cloned();
+        let told = channels.unwrap_or_default();
+        let told = told.iter().find(|told| told["name"] == channel);
+        anyhow::ensure!(
+            told.is_some_and(|told| told["state"] == "Stopped"),
+            "{}",
+            opt_out["status"]
+        );
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Waits until what is allowed is as it was.
+async fn restored(stage: &Stage, before: &Matrix) {
+    eventually("all is as before", stage::PATIENCE, || async {
+        let differ = differing(before, &matrix(stage).await);
+        anyhow::ensure!(differ.is_empty(), "{differ:?}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_the_agents_cells_close_with_an_opt_out_and_open_again_without() {
+    let stage = Stage::new().await;
+    let mut baseline = stage::baseline("default", "P90D");
+    baseline["spec"]["network"]["allow"] = json!([
+        { "name": "ingress", "direction": "Ingress", "reason": "public entry", "ports": [{ "port": 80 }],
+          "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "gateway" } } },
+        { "name": "tools", "direction": "Egress", "reason": "what the platform offers", "ports": [{ "port": 443 }],
+          "namespaceSelector": { "matchExpressions": [{ "key": "kubernetes.io/metadata.name", "operator": "In", "values": ["gateway", "free"] }] } },
+        { "name": "outside", "direction": "Egress", "reason": "the internet", "ports": [{ "port": 443 }], "cidrs": ["203.0.112.0/22"] },
+    ]);
+    baseline["spec"]["telemetry"] = json!({ "agents": [
+        { "name": "gateway", "channel": "PlatformTelemetry", "respects": "PrometheusAnnotations",
+          "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "gateway" } }, "podSelector": { "matchLabels": { "app": "gateway" } } },
+        { "name": "datadog", "channel": "ThirdPartyAnalytics", "respects": "Datadog", "readsNodes": false, "processorRef": { "name": "datadog" } },
+    ] });
+    let mut vendor = stage::vendor("datadog");
+    vendor["spec"]["endpoints"] = json!([{ "name": "intake", "cidrs": ["203.0.113.0/24"], "ports": [{ "port": 443, "protocol": "TCP" }] }]);
+    put(&stage, &baseline).await;
+    put(&stage, &vendor).await;
+    let acme = json!({ "privacy.cloudnexus.io/tenant": "acme" });
+    for name in ["acme-prod", "acme-lake"] {
+        put(&stage, &stage::namespace(name, &acme)).await;
+    }
+    for name in ["free", "gateway"] {
+        put(&stage, &stage::namespace(name, &json!({}))).await;
+    }
+    for name in ["acme-prod", "acme-lake"] {
+        enforced(&stage, name).await;
+    }
+    let before = matrix(&stage).await;
+    let opt_out = |namespace: &str, channels: Value| {
+        json!({ "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "TelemetryOptOut",
+            "metadata": { "name": "default", "namespace": namespace }, "spec": { "channels": channels } })
+    };
+    let admin = stage.cluster.admin();
+    let both = json!(["PlatformTelemetry", "ThirdPartyAnalytics"]);
+    // The sibling first: while both stop the same, they stay peers.
+    for (namespace, channels) in [("acme-lake", both.clone()), ("acme-prod", both)] {
+        let object = opt_out(namespace, channels).to_string();
+        admin.apply(&object).await.unwrap().success().unwrap();
+    }
+    for channel in ["PlatformTelemetry", "ThirdPartyAnalytics"] {
+        stopped(&stage, channel).await;
+    }
+    let agents = cells(&[
+        "gateway/pod → prod/web:80/TCP",
+        "prod/agent → gateway/pod:443/TCP",
+        "prod/web → gateway/pod:443/TCP",
+        "lake/collector → gateway/pod:443/TCP",
+        "lake/other → gateway/pod:443/TCP",
+        "prod/agent → vendor:443/TCP",
+        "prod/web → vendor:443/TCP",
+        "lake/collector → vendor:443/TCP",
+        "lake/other → vendor:443/TCP",
+    ]);
+    eventually("the agents' cells are closed", stage::PATIENCE, || async {
+        let differ = differing(&before, &matrix(&stage).await);
+        anyhow::ensure!(differ == agents, "{differ:?}");
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+
+    // A sibling that stops less is no peer of one that stops more, in either direction.
+    let less = opt_out("acme-lake", json!(["ThirdPartyAnalytics"])).to_string();
+    admin.apply(&less).await.unwrap().success().unwrap();
+    eventually("the sibling is apart", stage::PATIENCE, || async {
+        let now = matrix(&stage).await;
+        anyhow::ensure!(now["lake/other → gateway/pod:443/TCP"]);
+        for cell in [
+            "prod/agent → lake/other:443/TCP",
+            "lake/other → prod/web:443/TCP",
+        ] {
+            anyhow::ensure!(!now[cell], "{cell}");
+        }
+        anyhow::ensure!(now["prod/agent → prod/web:443/TCP"]);
+        anyhow::Ok(())
+    })
+    .await
+    .unwrap();
+
+    for namespace in ["acme-lake", "acme-prod"] {
+        let args = ["delete", "optout", "default", "-n", namespace];
+        admin.kubectl(&args).await.unwrap().success().unwrap();
+    }
+    restored(&stage, &before).await;
+}

@@ -590,6 +590,7 @@ fn every_write_on_an_object_that_stands_names_its_uid() {
                 Action::Apply { body }
                 | Action::ReplaceStatus { body }
                 | Action::Replace { body }
+                | Action::Mark { body }
                 | Action::Merge { body } => {
                     assert!(
                         body["metadata"]["uid"]

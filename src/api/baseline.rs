@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encryption::{BaselineEncryption, SecretsInForce};
 use super::retention::{LedgerRange, RetentionSelection, RetentionStart};
+use super::telemetry::BaselineTelemetry;
 use super::wire::{NetworkPort, PeriodText, Selector};
 
 /// The floor under every enrolled namespace that names it.
@@ -59,6 +60,9 @@ pub struct TenantBaselineSpec {
     /// Encryption of what tenants keep and send. Without it nothing of it is judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<BaselineEncryption>,
+    /// Who collects telemetry from tenants, for opt-outs. Without it an opt-out finds nobody to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<BaselineTelemetry>,
     /// Bounds of grants.
     pub grants: BaselineGrants,
     /// Bounds of disposal, and minimums that no tenant's policy shortens.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encryption::{EmptyDirRule, MinimumTls};
 use super::retention::RetentionStart;
+use super::telemetry::GuardedTelemetry;
 use super::wire::{WhenText, label_map};
 
 /// What guards read of a namespace. One a namespace, named `current`, written by the operator only.
@@ -23,7 +24,7 @@ use super::wire::{WhenText, label_map};
     category = "covenant",
     namespaced,
     derive = "PartialEq",
-    doc = "What guards read of this namespace: the boundaries of retention, the storage classes that claims may name, what scratch space and gateways must be like. One a namespace, named `current`, written by the operator only. A boundary only ever advances: while the operator is dead, more is kept, never less.",
+    doc = "What guards read of this namespace: the boundaries of retention, the storage classes that claims may name, what scratch space and gateways must be like, the channels of telemetry that are opted out of. One a namespace, named `current`, written by the operator only. A boundary only ever advances: while the operator is dead, more is kept, never less.",
     validation = Rule::new("self.metadata.name == 'current'").message("a namespace has one, named current"),
     printcolumn(name = "Rules", type_ = "string", json_path = ".spec.retention[*].rule"),
     printcolumn(name = "Classes", type_ = "string", json_path = ".spec.storageClasses[*].name"),
@@ -49,6 +50,9 @@ pub struct GuardParametersSpec {
         skip_serializing_if = "Option::is_none"
     )]
     pub minimum_tls: Option<MinimumTls>,
+    /// The channels of telemetry that are opted out of. Absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<GuardedTelemetry>,
 }
 
 /// A storage class that claims may name.

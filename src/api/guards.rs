@@ -3,7 +3,7 @@
 //! May not: interpret them. A test fails when a file of that folder is not listed here.
 
 /// File name and text of every guard file, in the order in which they are printed.
-pub const FILES: [(&str, &str); 13] = [
+pub const FILES: [(&str, &str); 14] = [
     (
         "appointments.yaml",
         include_str!("../../charts/covenant/guards/appointments.yaml"),
@@ -43,6 +43,10 @@ pub const FILES: [(&str, &str); 13] = [
     (
         "retention.yaml",
         include_str!("../../charts/covenant/guards/retention.yaml"),
+    ),
+    (
+        "telemetry.yaml",
+        include_str!("../../charts/covenant/guards/telemetry.yaml"),
     ),
     (
         "timers.yaml",

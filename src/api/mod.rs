@@ -21,6 +21,7 @@ mod posture;
 mod processor;
 mod prohibition;
 mod retention;
+mod telemetry;
 mod vocabulary;
 mod wire;
 
@@ -62,6 +63,11 @@ pub use retention::{
     RetentionDecisionType, RetentionDisposal, RetentionPeriods, RetentionPolicy,
     RetentionPolicySpec, RetentionPolicyStatus, RetentionSelection, RetentionStart, WithheldCount,
 };
+pub use telemetry::{
+    AgentKind, AgentMarkers, AgentStatus, BaselineTelemetry, ChannelOptedOut, ChannelStatus,
+    GuardedMarkers, GuardedTelemetry, MarkerSet, OptOutMeans, OptOutState, ProcessorReference,
+    TelemetryAgent, TelemetryChannel, TelemetryOptOut, TelemetryOptOutSpec, TelemetryOptOutStatus,
+};
 pub use vocabulary::{DataCategory, LegalBasis, Purpose};
 pub use wire::{
     IntOrName, LabelOperator, LabelRequirement, NetworkPort, PeriodText, PortRule, Protocol,
@@ -82,6 +88,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         SharingAcceptance::crd(),
         ProcessingHold::crd(),
         RetentionPolicy::crd(),
+        TelemetryOptOut::crd(),
         DataHandlingPosture::crd(),
         GuardParameters::crd(),
     ]

@@ -97,6 +97,8 @@ pub const MANAGER_PARAMETERS: &str = "covenant-parameters";
 pub const MANAGER_VOLUME: &str = "covenant-volume";
 /// Field manager for statuses.
 pub const MANAGER_STATUS: &str = "covenant-status";
+/// Field manager for the markers by which agents leave out a namespace and its pods.
+pub const MANAGER_TELEMETRY: &str = "covenant-telemetry";
 /// Field manager of canary Secrets.
 pub const MANAGER_CANARY: &str = "covenant-canary";
 /// Names of the canary Secrets in the operator's namespace. It may write no others; the chart lists the same.
@@ -118,5 +120,7 @@ pub const GRANT_OBJECT_PREFIX: &str = "grant-";
 pub const POSTURE_NAME: &str = "current";
 /// Name of the one GuardParameters of a namespace.
 pub const PARAMETERS_NAME: &str = "current";
+/// Name of the one TelemetryOptOut of a namespace.
+pub const OPT_OUT_NAME: &str = "default";
 /// Baseline of a namespace without [`LABEL_BASELINE`].
 pub const BASELINE_DEFAULT: &str = "default";

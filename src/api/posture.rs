@@ -11,6 +11,7 @@ use super::baseline::PolicyReference;
 use super::encryption::EncryptionInForce;
 use super::grant::Direction;
 use super::hold::HoldEffect;
+use super::telemetry::ChannelOptedOut;
 use super::wire::WhenText;
 
 /// The compiled answer for people. One a namespace, named `current`, written by the operator only.
@@ -60,6 +61,10 @@ pub struct DataHandlingPostureSpec {
     /// What is encrypted here, as far as it was seen. Absent where the baseline cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<EncryptionInForce>,
+    /// The channels of telemetry, analytics and marketing that are opted out of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    pub opt_outs: Vec<ChannelOptedOut>,
     /// The head of the ledger that covers every entry about this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerHeadKept>,

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::api::names::{GROUP, LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, MANAGED_BY_COVENANT};
 use crate::api::{
     DataHandlingPosture, DataProcessor, DataSharingGrant, GuardParameters, ProcessingHold,
-    RetentionPolicy, SharingAcceptance, SharingProhibition, TenantBaseline,
+    RetentionPolicy, SharingAcceptance, SharingProhibition, TelemetryOptOut, TenantBaseline,
 };
 use crate::model::{
     Kind, KindState, LedgerState, ObjectKey, ResourceKind, Settings, Target, World,
@@ -476,6 +476,7 @@ fn strict(kind: Kind, value: &Value) -> Vec<String> {
         Kind::Acceptance => fits::<SharingAcceptance>(value),
         Kind::Hold => fits::<ProcessingHold>(value),
         Kind::RetentionPolicy => fits::<RetentionPolicy>(value),
+        Kind::OptOut => fits::<TelemetryOptOut>(value),
         Kind::GuardParameters => fits::<GuardParameters>(value),
         Kind::Posture => fits::<DataHandlingPosture>(value),
         Kind::NetworkPolicy => fits::<k8s_openapi::api::networking::v1::NetworkPolicy>(value),

@@ -69,6 +69,8 @@ kinds! {
     DisposalApproved = "disposal.approved",
     /// The instant before which nothing may be deleted moved on.
     BoundaryAdvanced = "boundary.advanced",
+    /// A namespace opts out of other channels of telemetry, analytics and marketing than before.
+    OptOutChanged = "optout.changed",
     /// A version of the written policy is announced to a tenant.
     PolicyAnnounced = "policy.announced",
     /// Two clocks do not agree.

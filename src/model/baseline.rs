@@ -11,6 +11,7 @@ use super::error::{FieldError, read};
 use super::grant::{Validity, keep, split};
 use super::identity::Meta;
 use super::retention::{self, Rule, Source, Unselectable};
+use super::telemetry::{self, TelemetryTerms};
 use super::time;
 use crate::api::{
     AllowedPeer, BaselineDirection, BaselineRetention, PeriodText, PolicyReference, Protocol,
@@ -53,6 +54,8 @@ pub struct BaselineTerms {
     pub disposal: DisposalBounds,
     /// What is asked of encryption.
     pub encryption: EncryptionTerms,
+    /// Who collects from tenants.
+    pub telemetry: TelemetryTerms,
 }
 
 /// Bounds of disposal.
@@ -203,6 +206,7 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
     );
     let disposal = bounds(&mut errors, spec.retention.as_ref());
     let encryption = encryption::terms(&mut errors, spec.encryption);
+    let telemetry = telemetry::terms(&mut errors, spec.telemetry);
     if errors.is_empty() {
         Ok(BaselineTerms {
             policy_ref: spec.policy_ref,
@@ -214,6 +218,7 @@ fn terms(spec: TenantBaselineSpec) -> Validity<BaselineTerms> {
             maximum_duration: spec.grants.maximum_duration,
             disposal,
             encryption,
+            telemetry,
         })
     } else {
         Err(errors)

@@ -26,6 +26,8 @@ pub enum Kind {
     Hold,
     /// Our RetentionPolicy.
     RetentionPolicy,
+    /// Our TelemetryOptOut.
+    OptOut,
     /// Our GuardParameters.
     GuardParameters,
     /// Our DataHandlingPosture.
@@ -34,7 +36,7 @@ pub enum Kind {
     NetworkPolicy,
     /// batch/v1 Job; only the timers are in the World.
     Job,
-    /// core/v1 Pod; only those that reach past network policies are in the World.
+    /// core/v1 Pod; of those that do not reach past network policies only what agents read is in the World.
     Pod,
     /// discovery.k8s.io/v1 EndpointSlice; only `default/kubernetes`, for the API server's addresses.
     EndpointSlice,
@@ -56,7 +58,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Namespace,
         Self::Baseline,
         Self::Processor,
@@ -65,6 +67,7 @@ impl Kind {
         Self::Acceptance,
         Self::Hold,
         Self::RetentionPolicy,
+        Self::OptOut,
         Self::GuardParameters,
         Self::Posture,
         Self::NetworkPolicy,
@@ -90,6 +93,7 @@ impl Kind {
             Self::Acceptance => (GROUP, VERSION, "SharingAcceptance", "sharingacceptances"),
             Self::Hold => (GROUP, VERSION, "ProcessingHold", "processingholds"),
             Self::RetentionPolicy => (GROUP, VERSION, "RetentionPolicy", "retentionpolicies"),
+            Self::OptOut => (GROUP, VERSION, "TelemetryOptOut", "telemetryoptouts"),
             Self::GuardParameters => (GROUP, VERSION, "GuardParameters", "guardparameters"),
             Self::Posture => (
                 GROUP,

@@ -21,6 +21,7 @@ mod processor;
 mod prohibition;
 mod retention;
 mod server;
+pub mod telemetry;
 mod tenancy;
 pub mod time;
 mod volume;
@@ -52,6 +53,10 @@ pub use retention::{
     RunResult, Selection, Shelf, Source, Terms, Touch, Tracker, completed, is_never_selected,
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
+pub use telemetry::{
+    AgentTerms, MarkedPod, MarkerNames, MarkerTerms, Marks, OptOut, PODS_MARKED_THROUGH,
+    TelemetryTerms,
+};
 pub use tenancy::{Namespace, Stage};
 pub use volume::ObservedVolume;
 pub use world::{Settings, World, WriteFailure};

@@ -1,7 +1,7 @@
 //! Pods that reach past network policies: on the host's network, over node volumes, or by probes that the node sends.
 //!
-//! The guards refuse new ones; this finds those that were stored before a namespace was enrolled. Only these pods are
-//! kept in the World; all others are forgotten as they are read.
+//! The guards refuse new ones; this finds those that were stored before a namespace was enrolled. Of all other pods the World
+//! keeps what agents read of them, and nothing else.
 
 use kube::core::DynamicObject;
 use serde_json::Value;

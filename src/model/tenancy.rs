@@ -3,6 +3,7 @@
 use kube::core::DynamicObject;
 
 use super::identity::Meta;
+use super::telemetry::Marks;
 use crate::api::names::{
     BASELINE_DEFAULT, LABEL_BASELINE, LABEL_STAGE, LABEL_TENANT, STAGE_OBSERVE,
 };
@@ -29,6 +30,8 @@ pub struct Namespace {
     pub baseline: String,
     /// Labels, for the tables of who may reach whom.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// What it carries by which agents leave it out.
+    pub marks: Marks,
 }
 
 impl Namespace {
@@ -43,6 +46,7 @@ impl Namespace {
             stage_label: labels.get(LABEL_STAGE).cloned(),
             baseline: label(LABEL_BASELINE).unwrap_or_else(|| BASELINE_DEFAULT.to_owned()),
             labels,
+            marks: Marks::read(&object.metadata, ""),
         }
     }
 

@@ -2,13 +2,18 @@
 //!
 //! Every change returns the units of planning that it can affect. May not: drop an object that it cannot read; decide.
 
+mod addresses;
 mod ciphered;
+mod collecting;
+mod found;
+mod opted_out;
 mod published;
 mod read;
 mod recorded;
 mod restraints;
 mod retained;
 mod runs;
+mod shared;
 mod stored;
 mod written;
 
@@ -16,12 +21,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use kube::core::DynamicObject;
-use serde_json::Value;
 
 use super::baseline::Baseline;
 use super::dirty::Dirty;
 use super::encryption::{ObservedClaim, ObservedClass, has_scratch};
-use super::grant::{Acceptance, Grant, RecipientTerms};
+use super::grant::{Acceptance, Grant};
 use super::hold::Hold;
 use super::identity::{Kind, ObjectKey, Target, Unit};
 use super::observed::{ObservedPolicy, ObservedPosture, ObservedTimer};
@@ -30,12 +34,14 @@ use super::processor::Processor;
 use super::prohibition::Prohibition;
 use super::retention::{ObservedParameters, RetentionPolicy};
 use super::server::ServerLease;
+use super::telemetry::{MarkedPod, OptOut};
 use super::tenancy::Namespace;
 use super::volume::ObservedVolume;
-use crate::api::names::{
-    ANNOTATION_GRANT, LABEL_GRANT_NAMESPACE, LABEL_HOLDS, MANAGER_NETWORK, MANAGER_TIMER,
-};
+use crate::api::names::LABEL_HOLDS;
+use addresses::{addresses_of, is_api_server, sockets};
 use ciphered::Ciphered;
+use collecting::Collecting;
+use opted_out::OptedOut;
 use published::Published;
 use recorded::Recorded;
 use restraints::Restraints;
@@ -93,6 +99,8 @@ pub struct World {
     stored: Stored,
     ciphered: Ciphered,
     published: Published,
+    collecting: Collecting,
+    opted_out: OptedOut,
 }
 
 impl World {
@@ -119,6 +127,7 @@ impl World {
             Kind::RetentionPolicy => {
                 self.set_retention_policy(&key, Some(RetentionPolicy::read(object)))
             }
+            Kind::OptOut => self.set_opt_out(&key, Some(OptOut::read(object))),
             Kind::GuardParameters => {
                 self.set_parameters(&key, Some(ObservedParameters::read(object)))
             }
@@ -131,10 +140,16 @@ impl World {
                     .0
                     .extend(self.set_scratch(&key, has_scratch(&object)).0);
                 dirty
+                    .0
+                    .extend(self.set_marked(&key, MarkedPod::read(&object)).0);
+                dirty
             }
             Kind::EndpointSlice | Kind::Service => {
                 let (addresses, servers) = if is_api_server(&object) {
-                    (addresses(kind, &object.data), sockets(kind, &object.data))
+                    (
+                        addresses_of(kind, &object.data),
+                        sockets(kind, &object.data),
+                    )
                 } else {
                     Default::default()
                 };
@@ -162,6 +177,7 @@ impl World {
             Kind::Acceptance => self.set_acceptance(key, None),
             Kind::Hold => self.set_hold(key, None),
             Kind::RetentionPolicy => self.set_retention_policy(key, None),
+            Kind::OptOut => self.set_opt_out(key, None),
             Kind::GuardParameters => self.set_parameters(key, None),
             Kind::Posture => self.set_posture(key, None),
             Kind::NetworkPolicy => self.set_policy(key, None),
@@ -169,6 +185,7 @@ impl World {
             Kind::Pod => {
                 let mut dirty = self.set_pod(key, None);
                 dirty.0.extend(self.set_scratch(key, false).0);
+                dirty.0.extend(self.set_marked(key, None).0);
                 dirty
             }
             Kind::EndpointSlice | Kind::Service => {
@@ -214,6 +231,7 @@ impl World {
             Kind::Pod => {
                 let mut keys = namespaced(&self.pods);
                 keys.extend(self.stored_keys(kind));
+                keys.extend(self.marked_keys());
                 keys.sort();
                 keys.dedup();
                 keys
@@ -226,6 +244,7 @@ impl World {
                 .map(|target| target.key.clone())
                 .collect(),
             Kind::RetentionPolicy => self.retained_keys(true),
+            Kind::OptOut => self.opt_out_keys(),
             Kind::GuardParameters => self.retained_keys(false),
             Kind::Hold | Kind::Volume | Kind::Guard | Kind::GuardBinding | Kind::ServerLease => {
                 self.restraint_keys(kind)
@@ -259,6 +278,8 @@ impl World {
         let with_grants = self.grants.keys();
         // So may a hold, or be left behind by one.
         let with_holds = self.restraints.holds.keys();
+        // An opt-out says of itself that it stops nothing where there is no namespace yet.
+        let with_opt_outs = self.opted_out.opt_outs.keys();
         // And volumes may still have to be given back where hold and namespace are gone.
         let with_volumes = self.restraints.volumes_by_namespace.keys();
         let enrolled = self.namespaces.iter();
@@ -268,6 +289,7 @@ impl World {
             .keys()
             .chain(with_grants)
             .chain(with_holds)
+            .chain(with_opt_outs)
             .chain(with_volumes);
         namespaces
             .map(|name| Unit::Namespace(name.clone()))
@@ -356,8 +378,16 @@ impl World {
         if guarded(old.as_ref()) != guarded(new) {
             self.restraints.forget_proofs(name);
         }
+        // An opt-out refuses grants to where an agent is, which labels say.
+        if old.as_ref().map(|namespace| &namespace.labels) != new.map(|namespace| &namespace.labels)
+            && !self.opted_out.opt_outs.is_empty()
+        {
+            self.mark_neighbours(&mut dirty, name);
+        }
         if moved {
             self.refresh_rules(name);
+            self.mark_opted_out_siblings(&mut dirty, old_tenant.as_deref());
+            self.mark_opted_out_siblings(&mut dirty, new_tenant.as_deref());
             // What guards read is written for every namespace that is enrolled.
             if old_tenant.is_some() || new_tenant.is_some() {
                 dirty.retention(name);
@@ -403,7 +433,11 @@ impl World {
         let namespaces: Vec<String> = namespaces.into_iter().flatten().cloned().collect();
         for namespace in &namespaces {
             dirty.namespace(namespace);
+            dirty.retention(namespace);
             self.mark_neighbours(&mut dirty, namespace);
+            let tenant = self.namespaces.get(namespace);
+            let tenant = tenant.and_then(|namespace| namespace.tenant.as_deref());
+            self.mark_opted_out_siblings(&mut dirty, tenant);
         }
         self.mark_baseline_retention(&mut dirty, &namespaces);
         dirty
@@ -420,262 +454,10 @@ impl World {
                 for key in self.grants_by_processor.get(name).into_iter().flatten() {
                     dirty.namespace(&key.namespace);
                 }
+                self.mark_opted_out_of(&mut dirty, name);
             }
         }
         dirty
-    }
-
-    fn set_prohibition(&mut self, name: &str, new: Option<Prohibition>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace(&mut self.prohibitions, name, new);
-        let new = self.prohibitions.get(name);
-        if old.as_ref() == new {
-            return dirty;
-        }
-        dirty.unit(Unit::Prohibition(name.to_owned()));
-        let without_status = |prohibition: &Prohibition| Prohibition {
-            status: Default::default(),
-            meta: Default::default(),
-            ..prohibition.clone()
-        };
-        if old.as_ref().map(without_status) == new.map(without_status) {
-            return dirty;
-        }
-        for prohibition in [old.as_ref(), new].into_iter().flatten() {
-            for (namespace, grants) in &self.grants {
-                let tenant = self
-                    .namespaces
-                    .get(namespace)
-                    .and_then(|namespace| namespace.tenant.as_deref());
-                if !prohibition.binds(tenant, namespace) {
-                    continue;
-                }
-                dirty.namespace(namespace);
-                for recipient in grants.values().filter_map(recipient_namespace) {
-                    dirty.namespace(recipient);
-                }
-            }
-        }
-        dirty
-    }
-
-    fn set_grant(&mut self, key: &ObjectKey, new: Option<Grant>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.grants, key, new);
-        let new = self
-            .grants
-            .get(&key.namespace)
-            .and_then(|grants| grants.get(&key.name));
-        if old.as_ref() == new {
-            return dirty;
-        }
-        dirty.namespace(&key.namespace);
-        // One that is gone, or made anew, leaves behind what only its namespace's plan sees.
-        if new.is_some_and(|new| old.as_ref().is_none_or(|old| old.meta.uid == new.meta.uid)) {
-            dirty.grant(key);
-        }
-        for grant in [old.as_ref(), new].into_iter().flatten() {
-            if let Some(recipient) = recipient_namespace(grant) {
-                dirty.namespace(recipient);
-            }
-        }
-        for acceptance in self.acceptances_by_grant.get(key).into_iter().flatten() {
-            dirty.namespace(&acceptance.namespace);
-        }
-        let processor = |grant: Option<&Grant>| grant.and_then(processor_name).map(str::to_owned);
-        let recipient = |grant: Option<&Grant>| grant.and_then(recipient_namespace).cloned();
-        reindex(
-            &mut self.grants_by_processor,
-            processor(old.as_ref()),
-            processor(new),
-            key,
-        );
-        reindex(
-            &mut self.grants_by_recipient,
-            recipient(old.as_ref()),
-            recipient(new),
-            key,
-        );
-        dirty
-    }
-
-    fn set_acceptance(&mut self, key: &ObjectKey, new: Option<Acceptance>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.acceptances, key, new);
-        let new = self
-            .acceptances
-            .get(&key.namespace)
-            .and_then(|acceptances| acceptances.get(&key.name));
-        if old.as_ref() == new {
-            return dirty;
-        }
-        dirty.namespace(&key.namespace);
-        let grant = |acceptance: Option<&Acceptance>| {
-            let terms = acceptance?.terms.as_ref().ok()?;
-            Some(ObjectKey::new(&terms.from_namespace, &terms.grant))
-        };
-        let (old_grant, new_grant) = (grant(old.as_ref()), grant(new));
-        for grant in [&old_grant, &new_grant].into_iter().flatten() {
-            if self
-                .grants
-                .get(&grant.namespace)
-                .is_some_and(|grants| grants.contains_key(&grant.name))
-            {
-                dirty.namespace(&grant.namespace);
-            }
-        }
-        reindex(&mut self.acceptances_by_grant, old_grant, new_grant, key);
-        dirty
-    }
-
-    fn set_posture(&mut self, key: &ObjectKey, new: Option<ObservedPosture>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.postures, key, new);
-        if old.as_ref()
-            != self
-                .postures
-                .get(&key.namespace)
-                .and_then(|postures| postures.get(&key.name))
-        {
-            dirty.namespace(&key.namespace);
-        }
-        dirty
-    }
-
-    fn set_policy(&mut self, key: &ObjectKey, new: Option<ObservedPolicy>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.policies, key, new);
-        let new = self
-            .policies
-            .get(&key.namespace)
-            .and_then(|policies| policies.get(&key.name));
-        if old.as_ref() == new {
-            return dirty;
-        }
-        dirty.namespace(&key.namespace);
-        for policy in [old.as_ref(), new].into_iter().flatten() {
-            let ours = policy.is_ours(MANAGER_NETWORK);
-            mark_path(&mut dirty, key, ours, &policy.labels, &policy.annotations);
-        }
-        self.mark_breach(&mut dirty, &key.namespace);
-        dirty
-    }
-
-    fn set_timer(&mut self, key: &ObjectKey, new: Option<ObservedTimer>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.timers, key, new);
-        let new = self
-            .timers
-            .get(&key.namespace)
-            .and_then(|timers| timers.get(&key.name));
-        if old.as_ref() != new {
-            dirty.namespace(&key.namespace);
-            for timer in [old.as_ref(), new].into_iter().flatten() {
-                let ours = timer.is_ours(MANAGER_TIMER);
-                mark_path(&mut dirty, key, ours, &timer.labels, &timer.annotations);
-            }
-        }
-        dirty
-    }
-
-    fn set_pod(&mut self, key: &ObjectKey, new: Option<ObservedPod>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let old = replace_in(&mut self.pods, key, new);
-        if old.as_ref()
-            != self
-                .pods
-                .get(&key.namespace)
-                .and_then(|pods| pods.get(&key.name))
-        {
-            dirty.namespace(&key.namespace);
-            self.mark_breach(&mut dirty, &key.namespace);
-        }
-        dirty
-    }
-
-    fn set_addresses(&mut self, kind: Kind, key: ObjectKey, new: BTreeSet<IpAddr>) -> Dirty {
-        let mut dirty = Dirty::default();
-        let target = Target::new(kind, key);
-        let old = if new.is_empty() {
-            self.addresses.remove(&target)
-        } else {
-            self.addresses.insert(target, new.clone())
-        };
-        if old.unwrap_or_default() != new {
-            dirty.namespaces(self.grants.keys());
-        }
-        dirty
-    }
-
-    /// Grants from and to a namespace read its enrolment at their other end.
-    fn mark_neighbours(&self, dirty: &mut Dirty, name: &str) {
-        for key in self.grants_by_recipient.get(name).into_iter().flatten() {
-            dirty.namespace(&key.namespace);
-        }
-        for recipient in self.grants_in(name).filter_map(recipient_namespace) {
-            dirty.namespace(recipient);
-        }
-    }
-
-    /// Siblings leave a breached namespace out of their same-tenant peers.
-    fn mark_siblings(&self, dirty: &mut Dirty, tenant: Option<&str>) {
-        if let Some(siblings) = tenant.and_then(|tenant| self.namespaces_by_tenant.get(tenant)) {
-            dirty.namespaces(siblings);
-        }
-    }
-
-    fn mark_breach(&mut self, dirty: &mut Dirty, namespace: &str) {
-        let breached = self.pods_in(namespace).next().is_some()
-            || self
-                .policies_in(namespace)
-                .any(|policy| !policy.is_ours(MANAGER_NETWORK) && policy.reaches_out());
-        let changed = if breached {
-            self.breached.insert(namespace.to_owned())
-        } else {
-            self.breached.remove(namespace)
-        };
-        if changed {
-            self.mark_neighbours(dirty, namespace);
-            let tenant = self
-                .namespaces
-                .get(namespace)
-                .and_then(|namespace| namespace.tenant.as_deref());
-            self.mark_siblings(dirty, tenant);
-        }
-    }
-}
-
-/// What the labels and annotations of a path's policy or timer say about whose it is.
-fn mark_path(
-    dirty: &mut Dirty,
-    key: &ObjectKey,
-    ours: bool,
-    labels: &BTreeMap<String, String>,
-    annotations: &BTreeMap<String, String>,
-) {
-    let Some(source) = labels.get(LABEL_GRANT_NAMESPACE) else {
-        return;
-    };
-    dirty.namespace(source);
-    if let Some(grant) = annotations.get(ANNOTATION_GRANT)
-        && ours
-        && source == &key.namespace
-    {
-        dirty.grant(&ObjectKey::new(source, grant));
-    }
-}
-
-fn recipient_namespace(grant: &Grant) -> Option<&String> {
-    match &grant.terms.as_ref().ok()?.recipient {
-        RecipientTerms::Namespace { name } => Some(name),
-        RecipientTerms::Processor { .. } => None,
-    }
-}
-
-fn processor_name(grant: &Grant) -> Option<&str> {
-    match &grant.terms.as_ref().ok()?.recipient {
-        RecipientTerms::Processor { name, .. } => Some(name),
-        RecipientTerms::Namespace { .. } => None,
     }
 }
 
@@ -722,57 +504,5 @@ fn reindex<K: Ord, V: Ord + Clone>(
     }
     if let Some(new) = new {
         index.entry(new).or_default().insert(value.clone());
-    }
-}
-
-/// Whether a Service or EndpointSlice is the API server's.
-fn is_api_server(object: &DynamicObject) -> bool {
-    let label = object
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get("kubernetes.io/service-name"));
-    object.metadata.namespace.as_deref() == Some("default")
-        && (object.metadata.name.as_deref() == Some("kubernetes")
-            || label.is_some_and(|service| service == "kubernetes"))
-}
-
-/// The API server's addresses out of `default/kubernetes`; other objects of these kinds have none to tell.
-fn addresses(kind: Kind, data: &Value) -> BTreeSet<IpAddr> {
-    let texts: Vec<&Value> = match kind {
-        Kind::EndpointSlice => data
-            .get("endpoints")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|endpoint| endpoint.get("addresses")?.as_array())
-            .flatten()
-            .collect(),
-        _ => data
-            .pointer("/spec/clusterIPs")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .collect(),
-    };
-    texts
-        .into_iter()
-        .filter_map(|text| text.as_str()?.parse().ok())
-        .collect()
-}
-
-/// Where the API servers listen, by what the EndpointSlices of `default/kubernetes` say.
-fn sockets(kind: Kind, data: &Value) -> BTreeSet<String> {
-    let ports = data.get("ports").and_then(Value::as_array);
-    let port = ports
-        .into_iter()
-        .flatten()
-        .find_map(|port| port.get("port")?.as_u64());
-    match (kind, port.and_then(|port| u16::try_from(port).ok())) {
-        (Kind::EndpointSlice, Some(port)) => addresses(kind, data)
-            .into_iter()
-            .map(|address| std::net::SocketAddr::new(address, port).to_string())
-            .collect(),
-        _ => BTreeSet::new(),
     }
 }

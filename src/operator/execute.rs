@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::error::{Category, WriteError};
 use crate::diff::{Action, Change};
-use crate::model::{Kind, Target};
+use crate::model::{Kind, PODS_MARKED_THROUGH, Target};
 
 /// How long one request may take. The client's own patience would be minutes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,6 +99,19 @@ async fn request(client: &Client, change: &Change) -> Result<Written, kube::Erro
             api.patch(name, &params, &Patch::Merge(body))
                 .await
                 .map(stored)
+        }
+        // Not by force: a word that somebody else writes meanwhile is a conflict, and stays.
+        Action::Mark { body } => {
+            let params = PatchParams::apply(change.manager).validation_strict();
+            let patch = Patch::Apply(body);
+            match change.target.kind {
+                Kind::Pod => {
+                    api.patch_subresource(PODS_MARKED_THROUGH, name, &params, &patch)
+                        .await
+                }
+                _ => api.patch(name, &params, &patch).await,
+            }
+            .map(stored)
         }
         Action::StripFinalizers { uid } => {
             let patch = json!({ "metadata": { "uid": uid, "finalizers": null } });

@@ -68,7 +68,7 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<Heard>) {
             everywhere,
             config.labels(&format!("{LABEL_MANAGED_BY}={MANAGED_BY_COVENANT}")),
         ),
-        // Finished pods send nothing; the World forgets all but those that reach past policies.
+        // Finished pods send nothing, and nobody collects from them.
         Kind::Pod => (
             everywhere,
             config.fields("status.phase!=Succeeded,status.phase!=Failed"),

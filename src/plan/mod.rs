@@ -24,6 +24,7 @@ mod retention;
 mod sharing;
 mod standing;
 mod status;
+mod telemetry;
 mod timer;
 mod vendor;
 mod volume;
@@ -35,7 +36,9 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 
-use crate::api::{DataHandlingPostureSpec, DataHandlingPostureStatus, GuardParametersSpec};
+use crate::api::{
+    DataHandlingPostureSpec, DataHandlingPostureStatus, GuardParametersSpec, MarkerSet,
+};
 use crate::model::{Grant, ObjectKey, Target, Unit, World};
 
 pub use decision::{Decision, End, Outcome};
@@ -91,8 +94,21 @@ pub struct NamespacePlan {
     pub timers: BTreeMap<String, Job>,
     /// Volumes behind the namespace's claims that are not as they must be.
     pub volumes: Vec<VolumePlan>,
+    /// Markers to be put on or taken off.
+    pub marks: Vec<MarkPlan>,
     /// The posture; none where there must be none.
     pub posture: Option<PosturePlan>,
+}
+
+/// All annotations and labels that are to be Covenant's on a namespace or a pod, so that agents leave it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkPlan {
+    /// The object.
+    pub target: Target,
+    /// Its uid.
+    pub uid: String,
+    /// What is to be Covenant's; what was and is not here goes.
+    pub marks: MarkerSet,
 }
 
 /// What was decided about a grant.
@@ -259,6 +275,12 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
         timers,
         mut next,
     } = stand;
+    let channels = telemetry::channels(world, name, &standing, &policies);
+    for opt_out in world.opt_outs_in(name) {
+        statuses.push(telemetry::of_opt_out(
+            world, opt_out, &channels, &standing, now,
+        ));
+    }
     let volumes = volume::volumes(world, name);
     let mut inquiries = Vec::new();
     for hold in world.holds_in(name) {
@@ -274,11 +296,12 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     next.note(changes_at.flatten(), now);
     let namespace = NamespacePlan {
         extent: Extent::Whole,
-        standing,
         grants,
         policies,
         timers,
+        marks: telemetry::marks(world, name, &standing),
         volumes,
+        standing,
         posture,
     };
     Plan {
@@ -306,6 +329,7 @@ fn plan_grant(world: &World, key: &ObjectKey, now: Timestamp) -> Plan {
         policies: stand.policies,
         timers: stand.timers,
         volumes: Vec::new(),
+        marks: Vec::new(),
         posture: None,
     };
     Plan {

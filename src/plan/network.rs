@@ -16,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::restraint::{Cut, cut};
 use super::standing::Standing;
+use super::telemetry::{self, Stopped};
 use crate::api::names::{
     LABEL_MANAGED_BY, LABEL_NAMESPACE_NAME, LABEL_PART, LABEL_PREFIX_ALLOW, LABEL_STAGE,
     LABEL_TENANT, MANAGED_BY_COVENANT, MANAGER_NETWORK, PART_BASELINE, POLICY_ALLOW_PREFIX,
@@ -64,7 +65,8 @@ pub(super) fn floor(
             stand(POLICY_DEFAULT_DENY.to_owned(), default_deny());
             // Default deny and nothing beside it: policies only add up.
             if let Some(terms) = standing.floor().filter(|_| cut != Cut::Everything) {
-                if let Some(spec) = baseline(world, namespace, tenant, terms) {
+                let stopped = telemetry::stopped(world, namespace, terms);
+                if let Some(spec) = baseline(world, namespace, tenant, terms, &stopped) {
                     stand(POLICY_BASELINE.to_owned(), spec);
                 }
                 for entry in terms
@@ -74,7 +76,7 @@ pub(super) fn floor(
                 {
                     stand(
                         format!("{POLICY_ALLOW_PREFIX}{}", entry.name),
-                        allowed_ingress(entry),
+                        allowed_ingress(entry, &stopped),
                     );
                 }
             }
@@ -117,8 +119,9 @@ fn baseline(
     namespace: &str,
     tenant: &str,
     terms: &BaselineTerms,
+    stopped: &Stopped<'_>,
 ) -> Option<NetworkPolicySpec> {
-    let same_tenant = same_tenant(world, namespace, tenant, terms.same_tenant);
+    let same_tenant = same_tenant(world, namespace, tenant, terms.same_tenant, stopped);
     let mut egress = Vec::new();
     if let Some(dns) = &terms.dns {
         let peers = dns
@@ -145,10 +148,14 @@ fn baseline(
         .iter()
         .filter(|entry| entry.direction == BaselineDirection::Egress)
     {
-        egress.push(NetworkPolicyEgressRule {
-            to: Some(entry_peers(entry)),
-            ports: entry_ports(entry),
-        });
+        let peers = entry_peers(entry, stopped);
+        // A rule without peers would be open to everybody.
+        if !peers.is_empty() {
+            egress.push(NetworkPolicyEgressRule {
+                to: Some(peers),
+                ports: entry_ports(entry),
+            });
+        }
     }
     let ingress = same_tenant.map(|peers| {
         vec![NetworkPolicyIngressRule {
@@ -175,11 +182,20 @@ fn same_tenant(
     namespace: &str,
     tenant: &str,
     rule: SameTenant,
+    stopped: &Stopped<'_>,
 ) -> Option<Vec<NetworkPolicyPeer>> {
     let own = NetworkPolicyPeer {
         pod_selector: Some(LabelSelector::default()),
         ..NetworkPolicyPeer::default()
     };
+    // Through a sibling, data would go on: neither from where something reaches further, nor from where a hold suspends
+    // sharing.
+    let alone = world.breached(namespace) || cut(world, namespace) != Cut::None;
+    if rule != SameTenant::Deny && !stopped.is_nobody() {
+        let with_siblings = rule == SameTenant::Allow && !alone;
+        let peers = stopped.same_tenant(world, namespace, tenant, with_siblings, own);
+        return (!peers.is_empty()).then_some(peers);
+    }
     match rule {
         SameTenant::Deny => None,
         SameTenant::SameNamespace => Some(vec![own]),
@@ -194,9 +210,7 @@ fn same_tenant(
                 .filter(|name| *name != namespace)
                 .map(str::to_owned)
                 .collect();
-            // Through a sibling, data would go on: neither from where something reaches further, nor from where a hold
-            // suspends sharing.
-            if world.breached(namespace) || cut(world, namespace) != Cut::None {
+            if alone {
                 return Some(vec![own]);
             }
             if !breached.is_empty() {
@@ -220,7 +234,7 @@ fn same_tenant(
 }
 
 /// A baseline's ingress reaches only pods that opted in.
-fn allowed_ingress(entry: &AllowedEntry) -> NetworkPolicySpec {
+fn allowed_ingress(entry: &AllowedEntry, stopped: &Stopped<'_>) -> NetworkPolicySpec {
     let opted_in = LabelSelector {
         match_labels: Some(
             [(
@@ -231,23 +245,30 @@ fn allowed_ingress(entry: &AllowedEntry) -> NetworkPolicySpec {
         ),
         match_expressions: None,
     };
+    let peers = entry_peers(entry, stopped);
     NetworkPolicySpec {
         pod_selector: Some(opted_in),
         policy_types: Some(vec!["Ingress".to_owned()]),
-        ingress: Some(vec![NetworkPolicyIngressRule {
-            from: Some(entry_peers(entry)),
-            ports: entry_ports(entry),
-        }]),
+        // A rule without peers would be open to everybody.
+        ingress: (!peers.is_empty()).then(|| {
+            vec![NetworkPolicyIngressRule {
+                from: Some(peers),
+                ports: entry_ports(entry),
+            }]
+        }),
         egress: None,
     }
 }
 
-fn entry_peers(entry: &AllowedEntry) -> Vec<NetworkPolicyPeer> {
-    let cluster = entry
-        .peers
-        .iter()
-        .map(|(namespaces, pods)| in_cluster(namespaces, pods.as_ref()));
-    cluster.chain(entry.cidrs.iter().map(address)).collect()
+fn entry_peers(entry: &AllowedEntry, stopped: &Stopped<'_>) -> Vec<NetworkPolicyPeer> {
+    let cluster = entry.peers.iter().flat_map(|(namespaces, pods)| {
+        let whole = in_cluster(namespaces, pods.as_ref());
+        stopped.left_of_pods(namespaces, pods.as_ref(), whole)
+    });
+    let ranges = entry.cidrs.iter();
+    cluster
+        .chain(ranges.flat_map(|range| stopped.left_of_range(range, address(range))))
+        .collect()
 }
 
 fn entry_ports(entry: &AllowedEntry) -> Option<Vec<NetworkPolicyPort>> {

@@ -5,12 +5,14 @@
 use super::ParametersPlan;
 use super::encryption::{Guarded, guarded};
 use super::standing::Standing;
+use super::telemetry;
 use crate::api::{GuardParametersSpec, RetentionRule};
 use crate::model::World;
 
 /// What guards must read, with these minimums. None where it is to be left alone.
 pub(super) fn parameters(
     world: &World,
+    namespace: &str,
     standing: &Standing,
     retention: Vec<RetentionRule>,
 ) -> Option<ParametersPlan> {
@@ -28,6 +30,7 @@ pub(super) fn parameters(
                 storage_classes,
                 empty_dir,
                 minimum_tls,
+                telemetry: telemetry::guarded(world, namespace, standing),
             });
             Some(ParametersPlan { spec })
         }

@@ -9,7 +9,7 @@ use super::decision::Earliest;
 use super::encryption::encryption;
 use super::path::{PathEnd, PathState};
 use super::standing::{Floor, Standing};
-use super::{GrantPlan, PosturePlan, status};
+use super::{GrantPlan, PosturePlan, status, telemetry};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_BASELINE, POSTURE_NAME};
 use crate::api::{
     BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, HoldInForce,
@@ -69,6 +69,7 @@ pub(super) fn posture(
         next_change_at: next.map(time::text),
         holds: holds(world, name),
         encryption: encrypted.in_force,
+        opt_outs: telemetry::opt_outs(&telemetry::channels(world, name, standing, policies)),
         ledger: ledger(world, name),
         open_paths: {
             open_paths.truncate(LISTED_PATHS);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::api::{DataCategory, HoldEffect, ProcessorCategory, Purpose};
+use crate::api::{DataCategory, HoldEffect, ProcessorCategory, Purpose, TelemetryChannel};
 use crate::model::FieldError;
 
 /// What ends a path. The order breaks ties: the tenant's own word comes first.
@@ -105,6 +105,17 @@ pub enum Refusal {
         prohibition: String,
         /// The officer's reason.
         reason: String,
+    },
+    /// An opt-out at one end of the path covers it.
+    OptedOut {
+        /// The opted-out namespace.
+        namespace: String,
+        /// The channel.
+        channel: TelemetryChannel,
+        /// The agent that the baseline registers for it.
+        agent: String,
+        /// The sibling to which telemetry would go, and which does not stop the agent.
+        carried_on_by: Option<String>,
     },
     /// The window has not begun.
     NotYet {
@@ -300,6 +311,7 @@ impl Refusal {
             Self::BaselineMissing { .. } => "BaselineMissing",
             Self::BaselineInvalid { .. } => "BaselineInvalid",
             Self::Prohibited { .. } => "Prohibited",
+            Self::OptedOut { .. } => "OptedOut",
             Self::NotYet { .. } => "NotYet",
             Self::WindowOver { .. } => "WindowOver",
             Self::MaximumDurationOver { .. } => "MaximumDurationOver",
@@ -394,6 +406,17 @@ impl Refusal {
             }
             Self::Prohibited { prohibition, reason } => {
                 format!("SharingProhibition {prohibition} covers it ({reason}); only an officer lifts that")
+            }
+            Self::OptedOut { namespace, channel, agent, carried_on_by } => {
+                let channel = channel.as_str();
+                match carried_on_by {
+                    None => format!(
+                        "TelemetryOptOut {namespace}/default opts out of {channel}, on which the baseline registers {agent}; the path opens again when the channel leaves the opt-out"
+                    ),
+                    Some(sibling) => format!(
+                        "TelemetryOptOut {namespace}/default opts out of {channel}, on which the baseline registers {agent}, and {sibling} does not stop it: telemetry would go on from there. Opt {sibling} out of {channel} too, or leave InfrastructureTelemetry off the grant"
+                    ),
+                }
             }
             Self::NotYet { not_before } => format!("its window begins at {not_before}"),
             Self::WindowOver { not_after } => {

@@ -47,7 +47,7 @@ pub(super) fn plan_retention(world: &World, name: &str, now: Timestamp) -> Plan 
     Plan {
         unit: Unit::Retention(name.to_owned()),
         namespace: None,
-        parameters: parameters(world, &ground.standing, rules),
+        parameters: parameters(world, name, &ground.standing, rules),
         statuses,
         inquiries,
         next: next.instant(),

@@ -8,6 +8,7 @@ use super::decision::{Decision, Deliberation};
 use super::reason::{EndCause, Refusal};
 use super::restraint;
 use super::standing::{Floor, Standing, standing};
+use super::telemetry;
 use super::vendor;
 use crate::api::{Direction, Purpose};
 use crate::model::{Acceptance, AcceptanceTerms, Grant, GrantTerms, RecipientTerms, World, time};
@@ -33,6 +34,9 @@ pub fn decide(world: &World, grant: &Grant, now: Timestamp) -> Decision {
     tenants_own_word(&mut deliberation, terms);
     enrolment(&mut deliberation, &standing);
     prohibitions(&mut deliberation, world, grant, terms, &standing);
+    for refusal in telemetry::covering(world, grant, terms) {
+        deliberation.refuse(refusal);
+    }
     window(&mut deliberation, terms);
     maximum_duration(&mut deliberation, grant, terms, &standing);
     fixed_end(&mut deliberation, grant);

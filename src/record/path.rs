@@ -28,6 +28,7 @@ pub(super) fn draft(world: &World, change: &Change) -> Option<Draft> {
         }
         Action::Replace { .. }
         | Action::ReplaceStatus { .. }
+        | Action::Mark { .. }
         | Action::Merge { .. }
         | Action::StripFinalizers { .. } => {
             return None;

@@ -21,6 +21,8 @@ pub enum Gate {
     Baseline,
     /// No prohibition covers it.
     NoProhibition,
+    /// No opt-out of telemetry covers it.
+    NotOptedOut,
     /// Now is within its window.
     Window,
     /// The baseline's maximum duration is not over.
@@ -49,7 +51,7 @@ pub enum Gate {
 
 impl Gate {
     /// The gates of every grant.
-    pub const COMMON: [Self; 10] = [
+    pub const COMMON: [Self; 11] = [
         Self::Readable,
         Self::NoHold,
         Self::NotRevoked,
@@ -57,6 +59,7 @@ impl Gate {
         Self::Enrolment,
         Self::Baseline,
         Self::NoProhibition,
+        Self::NotOptedOut,
         Self::Window,
         Self::MaximumDuration,
         Self::FixedEnd,
@@ -84,6 +87,7 @@ impl Gate {
             Self::Enrolment => "its namespace is enrolled and in force",
             Self::Baseline => "its namespace's baseline can be read",
             Self::NoProhibition => "no prohibition covers it",
+            Self::NotOptedOut => "no opt-out of telemetry covers it",
             Self::Window => "now is within its window",
             Self::MaximumDuration => "the baseline's maximum duration is not over",
             Self::FixedEnd => "its fixed end has not passed",
@@ -113,6 +117,7 @@ impl Gate {
             | Refusal::NamespaceObserving => Self::Enrolment,
             Refusal::BaselineMissing { .. } | Refusal::BaselineInvalid { .. } => Self::Baseline,
             Refusal::Prohibited { .. } => Self::NoProhibition,
+            Refusal::OptedOut { .. } => Self::NotOptedOut,
             Refusal::NotYet { .. } | Refusal::WindowOver { .. } => Self::Window,
             Refusal::MaximumDurationOver { .. } => Self::MaximumDuration,
             Refusal::EndPassed { .. } => Self::FixedEnd,

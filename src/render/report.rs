@@ -385,7 +385,13 @@ fn net(changes: &[Change]) -> (BTreeMap<String, Vec<ObjectChange>>, usize) {
             ) => "Update",
             (Action::Create { .. }, _)
             | (Action::Apply { .. } | Action::Replace { .. }, Some("Create")) => "Create",
-            (Action::Apply { .. } | Action::Replace { .. } | Action::Merge { .. }, _) => "Update",
+            (
+                Action::Apply { .. }
+                | Action::Replace { .. }
+                | Action::Mark { .. }
+                | Action::Merge { .. },
+                _,
+            ) => "Update",
             (Action::Delete { .. } | Action::StripFinalizers { .. }, Some("Create")) => {
                 effects.remove(target);
                 continue;

@@ -36,6 +36,7 @@ pub mod audit;
 pub mod certificates;
 pub mod chart;
 pub mod cluster;
+pub mod collectors;
 pub mod coverage;
 pub mod disk;
 pub mod effort;

@@ -72,6 +72,10 @@ pub enum Tool {
     KmsPlugin,
     /// Judges what network policies mean.
     Cyclonus,
+    /// Scrapes pods.
+    Prometheus,
+    /// Reads what containers log.
+    OpenTelemetryCollector,
 }
 
 impl Tool {
@@ -86,6 +90,8 @@ impl Tool {
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",
             Self::KmsPlugin => "kms-plugin",
+            Self::Prometheus => "prometheus",
+            Self::OpenTelemetryCollector => "otel-collector",
         }
     }
 
@@ -99,6 +105,8 @@ impl Tool {
             Self::Helm => "helm",
             Self::Cyclonus => "cyclonus",
             Self::KmsPlugin => "kms-plugin",
+            Self::Prometheus => "prometheus",
+            Self::OpenTelemetryCollector => "otel-collector",
         }
     }
 }

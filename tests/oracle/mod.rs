@@ -159,6 +159,45 @@ impl<'a> Cluster<'a> {
         })
     }
 
+    /// Whether the opt-out of a namespace stops an agent that is the grant's vendor, or one of these pods of this namespace.
+    fn is_opted_out(&self, namespace: &str, vendor: &str, pods: Option<(&str, &str)>) -> bool {
+        let Some((_, baseline)) = self.enforced(namespace) else {
+            return false;
+        };
+        let Some(opt_out) = self.get("TelemetryOptOut", namespace, "default") else {
+            return false;
+        };
+        let channels = texts(opt_out, "/spec/channels");
+        list(baseline, "/spec/telemetry/agents")
+            .into_iter()
+            .any(|agent| {
+                let counts =
+                    channels.contains(&"Newer") || channels.contains(&text(agent, "/channel"));
+                let selected = |path: &str| text(agent, path);
+                let is_vendor = !vendor.is_empty() && text(agent, "/processorRef/name") == vendor;
+                let is_among = pods.is_some_and(|(there, app)| {
+                    selected("/namespaceSelector/matchLabels/kubernetes.io~1metadata.name") == there
+                        && selected("/podSelector/matchLabels/app") == app
+                });
+                counts && (is_vendor || is_among)
+            })
+    }
+
+    /// The agents that a namespace stops.
+    fn stopped(&self, namespace: &str) -> Vec<&Value> {
+        let stopped = || {
+            let (_, baseline) = self.enforced(namespace)?;
+            let opt_out = self.get("TelemetryOptOut", namespace, "default")?;
+            let channels = texts(opt_out, "/spec/channels");
+            let agents = list(baseline, "/spec/telemetry/agents").into_iter();
+            let counts = agents.filter(|agent| {
+                channels.contains(&"Newer") || channels.contains(&text(agent, "/channel"))
+            });
+            Some(counts.collect())
+        };
+        stopped().unwrap_or_default()
+    }
+
     pub fn open_until(&self, grant: &Value, now: i64) -> Option<i64> {
         let (spec, namespace) = (grant.get("spec")?, text(grant, "/metadata/namespace"));
         let (tenant, baseline) = self.enforced(namespace)?;
@@ -183,6 +222,18 @@ impl<'a> Cluster<'a> {
             .all("SharingProhibition")
             .any(|prohibition| prohibits(prohibition, tenant, namespace, spec, &categories))
         {
+            return None;
+        }
+        let vendor = text(spec, "/recipient/processor/name");
+        if self.is_opted_out(namespace, vendor, Some((recipient, "collector")))
+            || self.is_opted_out(recipient, "", Some((namespace, "agent")))
+        {
+            return None;
+        }
+        let telemetry = texts(spec, "/dataCategories").contains(&"InfrastructureTelemetry");
+        let there = self.stopped(recipient);
+        let goes_on = |agent: &&Value| !there.contains(agent);
+        if telemetry && !recipient.is_empty() && self.stopped(namespace).iter().any(goes_on) {
             return None;
         }
         let created = seconds(text(grant, "/metadata/creationTimestamp"));

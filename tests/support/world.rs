@@ -120,3 +120,15 @@ pub fn hold(namespace: &str, name: &str, spec: Value, status: Value) -> Value {
 pub fn prohibition(spec: Value) -> Value {
     ours("SharingProhibition", "no", spec)
 }
+
+/// The opt-out of a namespace.
+pub fn opt_out(namespace: &str, channels: Value) -> Value {
+    let mut object = ours(
+        "TelemetryOptOut",
+        "default",
+        json!({ "channels": channels }),
+    );
+    object["metadata"]["namespace"] = json!(namespace);
+    object["metadata"]["uid"] = json!(format!("optout-{namespace}"));
+    object
+}

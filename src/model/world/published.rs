@@ -53,7 +53,9 @@ impl World {
             return Dirty::default();
         }
         self.published.definitions = state;
-        self.mark_transit()
+        let mut dirty = self.mark_transit();
+        dirty.0.extend(self.mark_collected().0);
+        dirty
     }
 
     /// Forgets a kind that is not looked for any more.

@@ -127,6 +127,7 @@ impl World {
         if old != new {
             dirty.namespaces(self.restraints.holds.keys());
             self.mark_minimums(&mut dirty);
+            self.mark_opted_out(&mut dirty);
         }
         dirty
     }

@@ -76,8 +76,17 @@ impl World {
         }
         let parameters = &mut self.retained.parameters;
         let old = super::replace(parameters, &key.namespace, new);
-        if old.as_ref() != parameters.get(&key.namespace) {
+        let new = parameters.get(&key.namespace);
+        if old.as_ref() != new {
             dirty.retention(&key.namespace);
+        }
+        let telemetry = |parameters: Option<&ObservedParameters>| {
+            let spec = parameters.and_then(|parameters| parameters.spec.as_ref());
+            let deleting = parameters.is_some_and(|parameters| parameters.meta.deleting);
+            (deleting, spec.and_then(|spec| spec.telemetry.clone()))
+        };
+        if telemetry(old.as_ref()) != telemetry(new) {
+            dirty.namespace(&key.namespace);
         }
         dirty
     }

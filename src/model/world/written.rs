@@ -72,6 +72,10 @@ impl World {
                     None => Dirty::default(),
                 }
             }
+            Kind::OptOut => match with_status!(self.opt_out(key)) {
+                Some(object) => self.set_opt_out(key, Some(object)),
+                None => Dirty::default(),
+            },
             Kind::Posture => match with_status!(self.posture(key)) {
                 Some(object) => self.set_posture(key, Some(object)),
                 None => Dirty::default(),

@@ -22,7 +22,7 @@ struct Mutant {
 }
 
 /// The tests that see mutants, by what their names have in common with the files that they are about.
-const TESTS: [(&str, &str); 7] = [
+const TESTS: [(&str, &str); 8] = [
     ("", "decision"),
     ("", "timers"),
     ("", "laws"),
@@ -30,6 +30,7 @@ const TESTS: [(&str, &str); 7] = [
     ("retention", "retention_decision"),
     ("encryption", "encryption_plan"),
     ("ledger", "ledger"),
+    ("telemetry", "telemetry_plan"),
 ];
 
 fn main() -> anyhow::Result<()> {
