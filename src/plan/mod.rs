@@ -291,7 +291,11 @@ fn plan_namespace(world: &World, name: &str, now: Timestamp) -> Plan {
     }
     // Each hold of a namespace asks for the same survey.
     inquiries.dedup();
-    let posture = posture::posture(world, name, &standing, &grants, &received, &policies, now);
+    let paths = posture::Paths {
+        grants: &grants,
+        received: &received,
+    };
+    let posture = posture::posture(world, name, &standing, &paths, &policies, &channels, now);
     let (posture, changes_at) = posture.unzip();
     next.note(changes_at.flatten(), now);
     let namespace = NamespacePlan {

@@ -12,8 +12,8 @@ use super::standing::{Floor, Standing};
 use super::{GrantPlan, PosturePlan, status, telemetry};
 use crate::api::names::{LABEL_PART, MANAGER_NETWORK, PART_BASELINE, POSTURE_NAME};
 use crate::api::{
-    BaselineInForce, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding, HoldInForce,
-    LedgerHeadKept, OpenPath,
+    BaselineInForce, ChannelStatus, DataHandlingPostureSpec, DataHandlingPostureStatus, Finding,
+    HoldInForce, LedgerHeadKept, OpenPath,
 };
 use crate::model::{
     Grant, Kind, LedgerHead, ObjectKey, ObservedPolicy, PodProblem, Target, World, time,
@@ -26,15 +26,23 @@ const LISTED_HOLDS: usize = 64;
 /// As above, for findings.
 const LISTED_FINDINGS: usize = 200;
 
+/// What was decided about the paths that begin or end in a namespace.
+pub(super) struct Paths<'a> {
+    /// Its own grants.
+    pub grants: &'a [GrantPlan],
+    /// Those of others that lead to it.
+    pub received: &'a [(&'a Grant, Vec<(PathEnd, PathState)>)],
+}
+
 /// The posture that a namespace must have, and when what it says of encryption changes by time alone; none where it is not
 /// enrolled, or nothing can be written any more.
 pub(super) fn posture(
     world: &World,
     name: &str,
     standing: &Standing,
-    grants: &[GrantPlan],
-    received: &[(&Grant, Vec<(PathEnd, PathState)>)],
+    paths: &Paths<'_>,
     policies: &BTreeMap<String, NetworkPolicy>,
+    channels: &[ChannelStatus],
     now: Timestamp,
 ) -> Option<(PosturePlan, Option<Timestamp>)> {
     let (tenant, baseline, floor, stage) = match standing {
@@ -51,7 +59,7 @@ pub(super) fn posture(
         Standing::NotEnrolled | Standing::Exempt | Standing::Terminating { .. } => return None,
     };
     let encrypted = encryption(world, name, standing, now);
-    let (mut open_paths, next) = open_paths(world, name, grants, received, now);
+    let (mut open_paths, next) = open_paths(world, name, paths, now);
     let next = next.into_iter().chain(encrypted.next).min();
     let mut findings = findings(world, name, standing);
     let spec = DataHandlingPostureSpec {
@@ -69,7 +77,7 @@ pub(super) fn posture(
         next_change_at: next.map(time::text),
         holds: holds(world, name),
         encryption: encrypted.in_force,
-        opt_outs: telemetry::opt_outs(&telemetry::channels(world, name, standing, policies)),
+        opt_outs: telemetry::opt_outs(channels),
         ledger: ledger(world, name),
         open_paths: {
             open_paths.truncate(LISTED_PATHS);
@@ -129,8 +137,7 @@ fn holds(world: &World, name: &str) -> Vec<HoldInForce> {
 fn open_paths(
     world: &World,
     name: &str,
-    grants: &[GrantPlan],
-    received: &[(&Grant, Vec<(PathEnd, PathState)>)],
+    Paths { grants, received }: &Paths<'_>,
     now: Timestamp,
 ) -> (Vec<OpenPath>, Option<Timestamp>) {
     let mut next = Earliest::default();

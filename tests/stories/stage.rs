@@ -114,6 +114,25 @@ impl Stage {
         .unwrap();
     }
 
+    /// Starts the operator anew and sees that it looks before it writes: what is as it must be is not written again.
+    #[allow(
+        dead_code,
+        reason = "stories about kinds of others start it anew, in files of their own"
+    )]
+    pub async fn started_anew(&self) -> Operator {
+        let user = self.cluster.operator_identity().await.unwrap();
+        let audit = self.cluster.audit().unwrap();
+        self.at_rest().await;
+        let marker = audit.marker().await.unwrap();
+        self.operator.stop().await.unwrap();
+        let operator = self.cluster.start_operator(COVENANT).await.unwrap();
+        operator.wait_ready().await.unwrap();
+        self.at_rest().await;
+        let written = audit.mutating(user.name(), marker).await.unwrap();
+        assert!(written.is_empty(), "{}", Counts::of(&written));
+        operator
+    }
+
     /// Waits until a namespace's posture says so. Its findings are its spec and are stored first, its conditions follow.
     pub async fn enforced(&self, namespace: &str, status: &str, reason: &str) {
         let posture = ["posture", "current", "-n", namespace];

@@ -276,6 +276,21 @@ fn while_the_baseline_cannot_be_read_what_is_marked_stays_marked_and_kept() {
 }
 
 #[test]
+fn a_mark_that_was_taken_off_behind_covenants_back_is_put_on_again() {
+    let mut world = opted_out(&[pod("web", json!({}))]);
+    settled(&mut world);
+    let dirty = apply(&mut world, &pod("web", json!({})));
+    assert!(dirty.0.contains(&unit()));
+    let dirty = apply(&mut world, &enrolled(NAMESPACE, "acme"));
+    assert!(dirty.0.contains(&unit()));
+    let both = [
+        (format!("Namespace {NAMESPACE}"), label("true")),
+        (format!("Pod {NAMESPACE}/web"), label("true")),
+    ];
+    assert_eq!(written(&world), both);
+}
+
+#[test]
 fn what_an_agent_reads_after_the_baseline_changed_replaces_only_covenants_own() {
     let mut world = opted_out(&[pod("web", json!({}))]);
     settled(&mut world);

@@ -282,6 +282,49 @@ async fn what_runs_is_marked_and_told_and_has_what_it_had_when_the_tenant_opts_i
     })
     .await;
     assert_eq!(condition(&told, "Stopped").0, "True");
+    // Behind Covenant's back: without the guard somebody takes marks off.
+    let binding = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/covenant-telemetry-markers";
+    let bound = passes(&root, Call::new("GET", binding)).await;
+    passes(&root, Call::new("DELETE", binding)).await;
+    said(
+        admin,
+        "nothing is called excluded without the guard",
+        |found| agent(found)["by"] == json!(["NetworkDenied"]),
+    )
+    .await;
+    let off = json!({ "metadata": { "labels": { MARK: null } } });
+    for marked in [namespace.clone(), path("/pods/bare")] {
+        let taken_off = Call::new("PATCH", marked.clone()).with(MERGE, off.clone());
+        eventually(
+            "without the guard marks can be taken off",
+            PATIENCE,
+            || async {
+                let answer = root.send(&taken_off).await?;
+                anyhow::ensure!(answer.is_success(), "{answer:?}");
+                anyhow::Ok(())
+            },
+        )
+        .await
+        .unwrap();
+        eventually("they are put on again", PATIENCE, || async {
+            let answer = root.send(&Call::new("GET", marked.clone())).await?;
+            anyhow::ensure!(of(&answer.body) == "true", "{answer:?}");
+            anyhow::Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    let again = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": { "name": "covenant-telemetry-markers", "labels": bound["metadata"]["labels"], "annotations": bound["metadata"]["annotations"] },
+        "spec": bound["spec"],
+    });
+    let all = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+    passes(&root, Call::new("POST", all).with(JSON, again)).await;
+    said(admin, "with the guard it is excluded again", |found| {
+        agent(found)["by"] == json!(["NetworkDenied", "AgentExcluded"])
+    })
+    .await;
     let told = said(admin, "one pod of before is left", |found| {
         found["status"]["conditions"]
             .to_string()

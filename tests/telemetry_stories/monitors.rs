@@ -1,12 +1,11 @@
 //! Objects of before that tell an agent to collect: kinds and objects that come and go, and a right that is missing.
 
 use serde_json::{Value, json};
-use testbed::audit::Counts;
 use testbed::eventually;
 use testbed::raw::{Call, JSON, MERGE};
 
 use crate::definitions::{COLLECTOR, KINDS, Kind, all, definition};
-use crate::stage::{self, PATIENCE, Stage, baseline};
+use crate::stage::{PATIENCE, Stage, baseline};
 use crate::{answers, applied};
 
 const SERVICE_MONITOR: Kind = KINDS[0];
@@ -166,17 +165,7 @@ async fn monitors_of_before_are_named_until_they_are_deleted_and_looked_for_only
     }
     is_clear(&stage, shop).await;
 
-    // Who starts anew looks before it writes.
-    let user = stage.cluster.operator_identity().await.unwrap();
-    let audit = stage.cluster.audit().unwrap();
-    stage.at_rest().await;
-    let marker = audit.marker().await.unwrap();
-    stage.operator.stop().await.unwrap();
-    let operator = stage.cluster.start_operator(stage::COVENANT).await.unwrap();
-    operator.wait_ready().await.unwrap();
-    stage.at_rest().await;
-    let written = audit.mutating(user.name(), marker).await.unwrap();
-    assert!(written.is_empty(), "{}", Counts::of(&written));
+    let _operator = stage.started_anew().await;
 
     for namespace in [shop, late] {
         let itself = format!("{OPT_OUTS}/{namespace}/telemetryoptouts/default");
