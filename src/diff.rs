@@ -55,7 +55,7 @@ pub enum Urgency {
     Open,
     /// Postures.
     Report,
-    /// What is left over: the floor and the posture of namespaces that left.
+    /// Markers, and what is left over: the floor and the posture of namespaces that left.
     Sweep,
 }
 
@@ -511,7 +511,7 @@ fn volume_change(planned: &VolumePlan) -> Change {
     }
 }
 
-/// Being left out is part of the floor, as far as agents read it.
+/// Marks come last: of ten thousand pods none keeps a path from opening.
 fn mark_change(planned: &MarkPlan) -> Change {
     let MarkPlan { target, uid, marks } = planned;
     let mut body = object(target, json!({}));
@@ -524,11 +524,7 @@ fn mark_change(planned: &MarkPlan) -> Change {
     }
     let is_end = marks.annotations.is_empty() && marks.labels.is_empty();
     Change {
-        urgency: if is_end {
-            Urgency::Sweep
-        } else {
-            Urgency::Floor
-        },
+        urgency: Urgency::Sweep,
         action: Action::Mark { body },
         target: target.clone(),
         manager: MANAGER_TELEMETRY,

@@ -303,6 +303,7 @@ impl World {
 
     fn mark_object(&self, dirty: &mut Dirty, target: &Target) {
         match target.kind {
+            Kind::Namespace => dirty.namespace(&target.key.name),
             Kind::Processor => dirty.unit(Unit::Processor(target.key.name.clone())),
             Kind::Prohibition => dirty.unit(Unit::Prohibition(target.key.name.clone())),
             Kind::Baseline => dirty.unit(Unit::Baseline(target.key.name.clone())),

@@ -262,6 +262,8 @@ fn while_the_baseline_cannot_be_read_what_is_marked_stays_marked_and_kept() {
         tell_guards(&mut world);
         assert_eq!(written(&world), []);
     }
+    apply(&mut world, &pod("new", json!({})));
+    assert_eq!(written(&world), [], "who reads it is not known");
     let parameters = world.parameters(NAMESPACE).unwrap().spec.clone();
     let told = parameters.unwrap().telemetry.unwrap();
     assert_eq!(told.pods.labels[MARK], "true");
@@ -273,6 +275,33 @@ fn while_the_baseline_cannot_be_read_what_is_marked_stays_marked_and_kept() {
         2,
         "the tenant may leave all the same"
     );
+}
+
+#[test]
+fn a_mark_that_is_refused_is_told_with_its_reason() {
+    let mut world = opted_out(&[pod("web", json!({}))]);
+    for (target, words) in [
+        (
+            "Namespace",
+            "the namespace is not marked yet: webhook says no",
+        ),
+        ("Pod", "pod web is not marked yet: webhook says no"),
+    ] {
+        let mut changes = marks(&world).into_iter();
+        let of_kind = |change: &Change| change.target.kind.as_str() == target;
+        let change = changes.find(of_kind).unwrap();
+        let failure = covenant::model::WriteFailure {
+            category: "Forbidden".to_owned(),
+            message: "webhook says no".to_owned(),
+        };
+        let dirty = world.record_failure(change.target.clone(), failure);
+        assert!(dirty.0.contains(&unit()), "{target}");
+        let told = status(&planned(&world));
+        let reason = &told.channels[0].agents[0].reason;
+        assert!(reason.contains(words), "{reason}");
+        simulate::write(&mut world, &change, now(), 0);
+        world.clear_failure(&change.target);
+    }
 }
 
 #[test]

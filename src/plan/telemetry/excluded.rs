@@ -9,13 +9,15 @@ use super::refusal::stands;
 use crate::api::{AgentStatus, GuardedMarkers, MarkerSet, OptOutMeans, OptOutState};
 use crate::model::telemetry::agents;
 use crate::model::telemetry::collecting::asking_of;
-use crate::model::{AgentTerms, MarkedPod, World};
+use crate::model::{AgentTerms, Kind, MarkedPod, Target, World};
 use crate::plan::status::shortened;
 
 /// The guard that keeps markers.
 const GUARD: &str = "covenant-telemetry-markers";
 /// Most of a name or a value that is told.
 const TOLD: usize = 80;
+/// Most of an answer that is told.
+const WHY: usize = 200;
 
 /// Weighs what an agent reads of a namespace and its pods. Where that does not make it leave out all of it, it is at best `Partly`.
 pub(super) fn weigh_marks(
@@ -77,7 +79,11 @@ fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
         }
     }
     if !known.marks.carry(&itself) {
-        return Exclusion::Not("the namespace is not marked yet".to_owned());
+        let target = Target::new(Kind::Namespace, known.meta.key.clone());
+        return Exclusion::Not(format!(
+            "the namespace is not marked yet{}",
+            because(world, target)
+        ));
     }
     if let Some((first, key, value, others)) = contrary(world, namespace, [&pods, &words]) {
         return Exclusion::Not(format!(
@@ -93,9 +99,10 @@ fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
     };
     if let Some(first) = unmarked().next() {
         return Exclusion::Not(format!(
-            "pod {} is not marked yet{}",
+            "pod {} is not marked yet{}{}",
             shortened(&first.meta.key.name, TOLD),
-            and_more(unmarked().count() - 1)
+            and_more(unmarked().count() - 1),
+            because(world, Target::new(Kind::Pod, first.meta.key.clone()))
         ));
     }
     let publishes = || asking_of(agent.respects);
@@ -143,6 +150,14 @@ fn contrary<'a>(
         .filter_map(|pod| Some((pod, says(pod, asked)?)));
     let (first, (key, value)) = saying.next()?;
     Some((&first.meta.key.name, key, value, saying.count()))
+}
+
+/// Why a mark could not be written, where that is known.
+fn because(world: &World, target: Target) -> String {
+    world
+        .failure(&target)
+        .map(|failure| format!(": {}", shortened(&failure.message, WHY)))
+        .unwrap_or_default()
 }
 
 fn and_more(others: usize) -> String {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{GuardedMarkers, GuardedTelemetry, MarkerSet};
-use crate::model::{Kind, Marks, Meta, ObjectKey, Target, World};
+use crate::model::{Kind, Marks, Meta, Target, World};
 use crate::plan::MarkPlan;
 use crate::plan::standing::Standing;
 
@@ -15,11 +15,10 @@ const AT_ONCE: usize = 256;
 
 /// What is to be put on or taken off in a namespace.
 pub(in crate::plan) fn marks(world: &World, namespace: &str, standing: &Standing) -> Vec<MarkPlan> {
-    let asked = if standing.is_in_force() {
-        super::guarded(world, namespace, standing)
-    } else {
-        None
-    };
+    // Without a readable baseline what is marked stays so, and nothing more is.
+    let knows = standing.is_in_force() && standing.floor().is_some();
+    let asked = knows.then(|| super::guarded(world, namespace, standing));
+    let asked = asked.flatten();
     let Some(known) = world.namespace(namespace) else {
         return Vec::new();
     };
@@ -40,10 +39,7 @@ pub(in crate::plan) fn marks(world: &World, namespace: &str, standing: &Standing
     };
     let itself = of(
         Kind::Namespace,
-        &Meta {
-            key: ObjectKey::cluster(namespace),
-            ..known.meta.clone()
-        },
+        &known.meta,
         &known.marks,
         &asked.namespaces,
         &kept.namespaces,
