@@ -3,11 +3,11 @@
 //!
 //! May not: read what guards are told. It asks the baseline which agents there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{Findings, Rule, in_force};
 use crate::api::TelemetryChannel;
-use crate::model::{Kind, Marks, World};
+use crate::model::{Carried, Kind, Marks, World};
 use crate::plan::MarkPlan;
 
 pub(super) fn check(findings: &mut Findings, world: &World, namespace: &str, planned: &[MarkPlan]) {
@@ -17,17 +17,17 @@ pub(super) fn check(findings: &mut Findings, world: &World, namespace: &str, pla
         let found = match target.kind {
             Kind::Namespace if target.key.name == namespace => world
                 .namespace(namespace)
-                .map(|known| (&known.meta.uid, &known.marks)),
+                .map(|known| (known.meta.uid.as_str(), &known.marks)),
             Kind::Pod if target.key.namespace == namespace => world
                 .marked_pod(&target.key)
-                .map(|known| (&known.meta.uid, &known.marks)),
+                .map(|known| (&*known.uid, &known.marks)),
             _ => None,
         };
         let Some((uid, marks)) = found else {
             add("it is neither the namespace nor a pod of it that is known".to_owned());
             continue;
         };
-        if *uid != mark.uid {
+        if uid != mark.uid {
             add("another object has this name by now".to_owned());
         }
         let is_pod = target.kind == Kind::Pod;
@@ -36,15 +36,16 @@ pub(super) fn check(findings: &mut Findings, world: &World, namespace: &str, pla
             (&mark.marks.labels, Field::Labels),
         ] {
             let asked = asked(world, namespace, is_pod, field);
-            let (carried, ours) = field.of(marks);
+            let carried = field.of(marks);
             for (key, value) in planned {
-                let stays = ours.contains(key) && carried.get(key) == Some(value);
+                let there = carried.get(key);
+                let stays = there.is_some_and(|mark| mark.is_ours && *mark.value == **value);
                 if !stays && !asked.contains(&(key, value)) {
                     add(format!(
                         "no agent that is stopped here reads {key}: {value}"
                     ));
                 }
-                if carried.contains_key(key) && !ours.contains(key) {
+                if there.is_some_and(|mark| !mark.is_ours) {
                     add(format!("{key} is somebody else's word"));
                 }
             }
@@ -59,10 +60,10 @@ enum Field {
 }
 
 impl Field {
-    fn of(self, marks: &Marks) -> (&BTreeMap<String, String>, &BTreeSet<String>) {
+    fn of(self, marks: &Marks) -> &Carried {
         match self {
-            Self::Annotations => (&marks.carried.annotations, &marks.ours.annotations),
-            Self::Labels => (&marks.carried.labels, &marks.ours.labels),
+            Self::Annotations => &marks.annotations,
+            Self::Labels => &marks.labels,
         }
     }
 }

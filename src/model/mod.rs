@@ -54,8 +54,7 @@ pub use retention::{
 };
 pub use server::{LABEL_IDENTITY, ServerLease};
 pub use telemetry::{
-    AgentTerms, MarkedPod, MarkerNames, MarkerTerms, Marks, OptOut, PODS_MARKED_THROUGH,
-    TelemetryTerms,
+    AgentTerms, Carried, MarkedPod, MarkerTerms, Marks, OptOut, PODS_MARKED_THROUGH, TelemetryTerms,
 };
 pub use tenancy::{Namespace, Stage};
 pub use volume::ObservedVolume;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::error::FieldError;
 use super::grant::split;
 use super::identity::Meta;
-pub use marked::{MarkedPod, MarkerNames, Marks, PODS_MARKED_THROUGH};
+pub use marked::{Carried, Mark, MarkedPod, Marks, PODS_MARKED_THROUGH};
 pub use markers::{MarkerTerms, joined};
 
 use crate::api::names::OPT_OUT_NAME;

@@ -247,7 +247,7 @@ fn leaving_takes_off_what_was_put_on_once_guards_let_go_and_nothing_else() {
     assert_eq!(world.namespace(NAMESPACE).unwrap().marks, before);
     assert_eq!(world.marked_pod(&web), Some(&pod_before));
     let own = world.marked_pod(&ObjectKey::new(NAMESPACE, "own")).unwrap();
-    assert_eq!(own.marks.carried.labels[MARK], "true");
+    assert_eq!(&*own.marks.labels.get(MARK).unwrap().value, "true");
     assert_eq!(written(&world), []);
 }
 
@@ -341,8 +341,14 @@ fn what_an_agent_reads_after_the_baseline_changed_replaces_only_covenants_own() 
         .marked_pod(&ObjectKey::new(NAMESPACE, "web"))
         .unwrap()
         .marks;
-    assert_eq!(json!(marks.carried), json!({ "annotations": annotation }));
-    assert!(world.namespace(NAMESPACE).unwrap().marks.ours.is_empty());
+    let carried: Vec<(&str, &str)> = marks
+        .annotations
+        .iter()
+        .chain(marks.labels.iter())
+        .map(|mark| (&*mark.key, &*mark.value))
+        .collect();
+    assert_eq!(carried, [("fluentbit.io/exclude", "true")]);
+    assert!(!world.namespace(NAMESPACE).unwrap().marks.are_ours());
 }
 
 #[test]
@@ -363,7 +369,7 @@ fn what_somebody_wrote_in_covenants_name_by_another_way_is_not_covenants() {
         forged["metadata"]["managedFields"] = managed;
         let world = opted_out(std::slice::from_ref(&forged));
         let pod = world.marked_pod(&ObjectKey::new(NAMESPACE, "web")).unwrap();
-        assert_eq!(!pod.marks.ours.is_empty(), is_ours);
+        assert_eq!(pod.marks.are_ours(), is_ours);
     }
 }
 
@@ -503,7 +509,7 @@ fn an_object_with_more_annotations_than_are_kept_is_not_touched_and_not_called_e
         .marked_pod(&ObjectKey::new(NAMESPACE, "web"))
         .unwrap()
         .marks;
-    assert_eq!(kept.carried.labels[MARK].len(), 254);
+    assert_eq!(kept.labels.get(MARK).unwrap().value.len(), 254);
 }
 
 #[test]

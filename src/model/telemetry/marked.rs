@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use serde_json::Value;
@@ -11,48 +12,112 @@ use serde_json::Value;
 use super::markers::may_be_marker;
 use crate::api::names::MANAGER_TELEMETRY;
 use crate::api::{GuardedMarkers, MarkerSet};
-use crate::model::Meta;
 
 /// Most annotations, and most labels, that are kept of one object. One with more is not read, and counts as carrying nothing.
 const KEPT: usize = 256;
 /// Longest value of a marker. Of a longer one so much is kept that it is no marker's.
 const LONGEST: usize = 253;
 
-/// What could be markers of agents on an object.
+/// What could be markers of agents on an object; what means something to Kubernetes or to Covenant is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// Annotations and labels; what means something to Kubernetes or to Covenant is left out.
-    pub carried: MarkerSet,
-    /// Names of those that Covenant put there.
-    pub ours: MarkerNames,
+    /// Annotations, by name.
+    pub annotations: Carried,
+    /// Labels, by name.
+    pub labels: Carried,
     /// It has more of them than are kept.
     pub is_unread: bool,
 }
 
-/// Names of annotations and labels.
+/// Annotations or labels of an object. There is one for every pod, so it takes no more room than it must.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MarkerNames {
-    /// Of annotations.
-    pub annotations: BTreeSet<String>,
-    /// Of labels.
-    pub labels: BTreeSet<String>,
+pub struct Carried(Box<[Mark]>);
+
+/// An annotation or a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its name.
+    pub key: Box<str>,
+    /// Its value.
+    pub value: Box<str>,
+    /// Whether Covenant put it there.
+    pub is_ours: bool,
 }
 
-impl MarkerNames {
-    /// Whether there are none.
+impl Carried {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mark> {
+        self.0.iter()
+    }
+
+    /// One by its name.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.annotations.is_empty() && self.labels.is_empty()
+    pub fn get(&self, key: &str) -> Option<&Mark> {
+        let at = self.0.binary_search_by(|mark| mark.key.as_ref().cmp(key));
+        self.0.get(at.ok()?)
+    }
+
+    /// Those that Covenant put there.
+    pub fn ours(&self) -> impl Iterator<Item = &Mark> {
+        self.iter().filter(|mark| mark.is_ours)
+    }
+
+    /// Reads them; none where there are more than are kept.
+    fn read(pairs: Option<&BTreeMap<String, String>>, ours: &BTreeSet<&str>) -> Option<Self> {
+        let pairs = pairs.into_iter().flatten();
+        let pairs = pairs.filter(|(key, _)| may_be_marker(key)).take(KEPT + 1);
+        let kept: Box<[Mark]> = pairs
+            .map(|(key, value)| Mark {
+                key: key.as_str().into(),
+                value: value.chars().take(LONGEST + 1).collect(),
+                is_ours: ours.contains(key.as_str()),
+            })
+            .collect();
+        (kept.len() <= KEPT).then_some(Self(kept))
+    }
+
+    /// Whether all of these are there, with these values.
+    fn has(&self, asked: &BTreeMap<String, String>) -> bool {
+        let mut asked = asked.iter();
+        asked.all(|(key, value)| self.get(key).is_some_and(|mark| *mark.value == **value))
+    }
+
+    /// The first of these that is there with another value.
+    fn contrary(&self, asked: &BTreeMap<String, String>) -> Option<&Mark> {
+        self.iter().find(|mark| {
+            let asked = asked.get(mark.key.as_ref());
+            asked.is_some_and(|asked| **asked != *mark.value)
+        })
+    }
+
+    fn put(&mut self, marks: &BTreeMap<String, String>) {
+        let others = self.iter().filter(|mark| !mark.is_ours);
+        let mut now: BTreeMap<&str, Mark> = others
+            .map(|mark| (mark.key.as_ref(), mark.clone()))
+            .collect();
+        for (key, value) in marks {
+            let mark = Mark {
+                key: key.as_str().into(),
+                value: value.as_str().into(),
+                is_ours: true,
+            };
+            now.insert(key, mark);
+        }
+        self.0 = now.into_values().collect();
     }
 }
 
 /// A pod, as far as agents read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarkedPod {
-    /// Metadata.
-    pub meta: Meta,
+    /// Its uid.
+    pub uid: Box<str>,
+    /// When the API server stored it; absent in files.
+    pub created: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
     /// What started it, by kind and name: a Deployment rather than its ReplicaSet. None where nothing starts it anew.
-    pub workload: Option<(String, String)>,
+    pub workload: Option<(Box<str>, Box<str>)>,
     /// What it carries.
     pub marks: Marks,
 }
@@ -62,24 +127,13 @@ impl Marks {
     /// somebody else writes elsewhere in Covenant's name is not Covenant's.
     #[must_use]
     pub fn read(metadata: &ObjectMeta, subresource: &str) -> Self {
-        let kept = |pairs: Option<&BTreeMap<String, String>>| {
-            let pairs = pairs.into_iter().flatten();
-            let pairs = pairs.filter(|(key, _)| may_be_marker(key));
-            let kept: BTreeMap<String, String> = pairs
-                .take(KEPT + 1)
-                .map(|(key, value)| (key.clone(), value.chars().take(LONGEST + 1).collect()))
-                .collect();
-            (kept.len() <= KEPT).then_some(kept)
-        };
-        let annotations = kept(metadata.annotations.as_ref());
-        let labels = kept(metadata.labels.as_ref());
+        let ours = |field| ours(metadata, subresource, field);
+        let annotations = Carried::read(metadata.annotations.as_ref(), &ours("f:annotations"));
+        let labels = Carried::read(metadata.labels.as_ref(), &ours("f:labels"));
         let is_unread = annotations.is_none() || labels.is_none();
         Self {
-            carried: MarkerSet {
-                annotations: annotations.unwrap_or_default(),
-                labels: labels.unwrap_or_default(),
-            },
-            ours: ours(metadata, subresource),
+            annotations: annotations.unwrap_or_default(),
+            labels: labels.unwrap_or_default(),
             is_unread,
         }
     }
@@ -87,75 +141,51 @@ impl Marks {
     /// Whether all of these are carried, with these values.
     #[must_use]
     pub fn carry(&self, asked: &GuardedMarkers) -> bool {
-        let all = |asked: &BTreeMap<String, String>, carried: &BTreeMap<String, String>| {
-            asked
-                .iter()
-                .all(|(key, value)| carried.get(key) == Some(value))
-        };
         !self.is_unread
-            && all(&asked.annotations, &self.carried.annotations)
-            && all(&asked.labels, &self.carried.labels)
+            && self.annotations.has(&asked.annotations)
+            && self.labels.has(&asked.labels)
     }
 
     /// The first of these that is carried with another value, as it stands.
     #[must_use]
-    pub fn contrary(&self, asked: &GuardedMarkers) -> Option<(&str, &str)> {
-        fn other<'a>(
-            asked: &BTreeMap<String, String>,
-            carried: &'a BTreeMap<String, String>,
-        ) -> Option<(&'a str, &'a str)> {
-            carried
-                .iter()
-                .find(|(key, value)| asked.get(*key).is_some_and(|asked| asked != *value))
-                .map(|(key, value)| (key.as_str(), value.as_str()))
-        }
-        other(&asked.annotations, &self.carried.annotations)
-            .or_else(|| other(&asked.labels, &self.carried.labels))
+    pub fn contrary(&self, asked: &GuardedMarkers) -> Option<&Mark> {
+        let annotation = self.annotations.contrary(&asked.annotations);
+        annotation.or_else(|| self.labels.contrary(&asked.labels))
+    }
+
+    /// Whether Covenant put any there.
+    #[must_use]
+    pub fn are_ours(&self) -> bool {
+        self.annotations
+            .ours()
+            .chain(self.labels.ours())
+            .next()
+            .is_some()
     }
 
     /// Takes in that Covenant put these there, and took off what it had put there before.
     pub(crate) fn put(&mut self, marks: &MarkerSet) {
-        let put = |carried: &mut BTreeMap<String, String>,
-                   ours: &mut BTreeSet<String>,
-                   marks: &BTreeMap<String, String>| {
-            carried.retain(|key, _| !ours.contains(key));
-            carried.extend(marks.clone());
-            *ours = marks.keys().cloned().collect();
-        };
-        put(
-            &mut self.carried.annotations,
-            &mut self.ours.annotations,
-            &marks.annotations,
-        );
-        put(
-            &mut self.carried.labels,
-            &mut self.ours.labels,
-            &marks.labels,
-        );
+        self.annotations.put(&marks.annotations);
+        self.labels.put(&marks.labels);
     }
 }
 
-/// What server-side apply says is Covenant's.
-fn ours(metadata: &ObjectMeta, subresource: &str) -> MarkerNames {
-    let mut ours = MarkerNames::default();
+/// Names of what server-side apply says is Covenant's.
+fn ours<'a>(metadata: &'a ObjectMeta, subresource: &str, field: &str) -> BTreeSet<&'a str> {
     let entries = metadata.managed_fields.iter().flatten();
-    for entry in entries.filter(|entry| {
+    let entries = entries.filter(|entry| {
         entry.manager.as_deref() == Some(MANAGER_TELEMETRY)
             && entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().unwrap_or_default() == subresource
-    }) {
-        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-        let metadata = fields.and_then(|fields| fields.get("f:metadata"));
-        let names = |of: &str| {
-            let fields = metadata.and_then(|metadata| metadata.get(of));
-            let fields = fields.and_then(Value::as_object).into_iter().flatten();
-            let names = fields.filter_map(|(name, _)| name.strip_prefix("f:"));
-            names.map(str::to_owned).take(KEPT).collect::<Vec<_>>()
-        };
-        ours.annotations.extend(names("f:annotations"));
-        ours.labels.extend(names("f:labels"));
-    }
-    ours
+    });
+    entries
+        .filter_map(|entry| {
+            let fields = &entry.fields_v1.as_ref()?.0;
+            fields.get("f:metadata")?.get(field)?.as_object()
+        })
+        .flat_map(|fields| fields.keys())
+        .filter_map(|name| name.strip_prefix("f:"))
+        .collect()
 }
 
 /// By which Covenant marks pods: nothing of their spec can be changed through it.
@@ -170,14 +200,20 @@ impl MarkedPod {
             return None;
         }
         Some(Self {
-            meta: Meta::of(&object.metadata),
+            uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
+            created: object
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0),
+            deleting: object.metadata.deletion_timestamp.is_some(),
             workload: workload(&object.metadata),
             marks: Marks::read(&object.metadata, PODS_MARKED_THROUGH),
         })
     }
 }
 
-fn workload(metadata: &ObjectMeta) -> Option<(String, String)> {
+fn workload(metadata: &ObjectMeta) -> Option<(Box<str>, Box<str>)> {
     let mut owners = metadata.owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.controller == Some(true))?;
     let labels = metadata.labels.as_ref();
@@ -189,7 +225,7 @@ fn workload(metadata: &ObjectMeta) -> Option<(String, String)> {
             name.strip_suffix('-')
         });
     Some(match of_deployment {
-        Some(name) => ("Deployment".to_owned(), name.to_owned()),
-        None => (owner.kind.clone(), owner.name.clone()),
+        Some(name) => ("Deployment".into(), name.into()),
+        None => (owner.kind.as_str().into(), owner.name.as_str().into()),
     })
 }

@@ -54,10 +54,14 @@ impl World {
             return dirty;
         }
         let both = [old.as_ref(), new];
-        if both.into_iter().flatten().any(|pod| self.stands_out(pod)) {
+        if both
+            .into_iter()
+            .flatten()
+            .any(|pod| self.stands_out(&key.namespace, pod))
+        {
             dirty.namespace(&key.namespace);
         }
-        let [before, after] = both.map(|pod| pod.is_some_and(|pod| !pod.marks.ours.is_empty()));
+        let [before, after] = both.map(|pod| pod.is_some_and(|pod| pod.marks.are_ours()));
         if before != after {
             let marked = &mut self.opted_out.marked;
             let count = marked.entry(key.namespace.clone()).or_default();
@@ -74,11 +78,10 @@ impl World {
     }
 
     /// Whether a pod changes what is planned or told of its namespace.
-    fn stands_out(&self, pod: &MarkedPod) -> bool {
-        if !pod.marks.ours.is_empty() {
+    fn stands_out(&self, namespace: &str, pod: &MarkedPod) -> bool {
+        if pod.marks.are_ours() {
             return true;
         }
-        let namespace = &pod.meta.key.namespace;
         let Some(since) = self.opted_out_since(namespace) else {
             return false;
         };
@@ -88,7 +91,7 @@ impl World {
             pod.marks.carry(&telemetry.pods)
                 && pod.marks.contrary(&telemetry.where_present).is_none()
         };
-        pod.meta.created < since || !stored.is_some_and(leaves_out)
+        pod.created < since || !stored.is_some_and(leaves_out)
     }
 
     /// Takes in that Covenant marked an object.
@@ -184,9 +187,9 @@ impl World {
     }
 
     /// The pods of a namespace that have not finished, as far as agents read them, by name.
-    pub fn marked_pods_in(&self, namespace: &str) -> impl Iterator<Item = &MarkedPod> {
-        let pods = self.opted_out.pods.get(namespace);
-        pods.into_iter().flat_map(BTreeMap::values)
+    pub fn marked_pods_in(&self, namespace: &str) -> impl Iterator<Item = (&str, &MarkedPod)> {
+        let pods = self.opted_out.pods.get(namespace).into_iter().flatten();
+        pods.map(|(name, pod)| (name.as_str(), pod))
     }
 
     /// Whether Covenant marked pods of a namespace.

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 
 use super::before::{left, unseen};
 use super::refusal::stands;
-use crate::api::{AgentStatus, GuardedMarkers, MarkerSet, OptOutMeans, OptOutState};
+use crate::api::{AgentStatus, GuardedMarkers, OptOutMeans, OptOutState};
+use crate::model::telemetry::Mark;
 use crate::model::telemetry::agents;
 use crate::model::telemetry::collecting::asking_of;
-use crate::model::{AgentTerms, Kind, MarkedPod, Target, World};
+use crate::model::{AgentTerms, Kind, MarkedPod, ObjectKey, Target, World};
 use crate::plan::status::shortened;
 
 /// The guard that keeps markers.
@@ -55,107 +56,137 @@ enum Exclusion {
     Not(String),
 }
 
-/// How the markers of an agent stand in a namespace.
-fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
-    let pods: GuardedMarkers = agent.markers.pods.clone().into();
-    let itself: GuardedMarkers = agent.markers.namespaces.clone().into();
-    let words: GuardedMarkers = agent.markers.where_present.clone().into();
-    let nothing = GuardedMarkers::default();
-    if [&pods, &itself, &words]
-        .into_iter()
-        .all(|set| *set == nothing)
-    {
-        return Exclusion::ReadsNone;
-    }
-    let Some(known) = world.namespace(namespace) else {
-        return Exclusion::ReadsNone;
-    };
-    for asked in [&itself, &words] {
-        if let Some((key, value)) = known.marks.contrary(asked) {
-            return Exclusion::Not(format!(
-                "the namespace says {} from before, which is not replaced; who wrote it takes it off",
-                shortened(&format!("{key}: {value}"), TOLD)
-            ));
+/// What an agent reads.
+struct Read {
+    /// What pods must carry.
+    pods: GuardedMarkers,
+    /// What the namespace must carry.
+    itself: GuardedMarkers,
+    /// What nothing may say otherwise.
+    words: GuardedMarkers,
+}
+
+impl Read {
+    fn by(agent: &AgentTerms) -> Self {
+        Self {
+            pods: agent.markers.pods.clone().into(),
+            itself: agent.markers.namespaces.clone().into(),
+            words: agent.markers.where_present.clone().into(),
         }
     }
-    if !known.marks.carry(&itself) {
+
+    fn is_nothing(&self) -> bool {
+        let nothing = GuardedMarkers::default();
+        [&self.pods, &self.itself, &self.words]
+            .into_iter()
+            .all(|set| *set == nothing)
+    }
+}
+
+/// How the markers of an agent stand in a namespace.
+fn exclusion(world: &World, namespace: &str, agent: &AgentTerms) -> Exclusion {
+    let read = Read::by(agent);
+    if read.is_nothing() {
+        return Exclusion::ReadsNone;
+    }
+    let why_not = of_namespace(world, namespace, &read)
+        .or_else(|| of_pods(world, namespace, &read))
+        .or_else(|| of_publishers(world, namespace, agent))
+        .or_else(|| of_guard(world, namespace, &read));
+    why_not.map_or(Exclusion::Excluded, Exclusion::Not)
+}
+
+fn of_namespace(world: &World, namespace: &str, read: &Read) -> Option<String> {
+    let known = world.namespace(namespace)?;
+    let mut said = [&read.itself, &read.words].into_iter();
+    if let Some(mark) = said.find_map(|asked| known.marks.contrary(asked)) {
+        return Some(format!(
+            "the namespace says {} from before, which is not replaced; who wrote it takes it off",
+            word(mark)
+        ));
+    }
+    (!known.marks.carry(&read.itself)).then(|| {
         let target = Target::new(Kind::Namespace, known.meta.key.clone());
-        return Exclusion::Not(format!(
-            "the namespace is not marked yet{}",
-            because(world, target)
-        ));
-    }
-    if let Some((first, key, value, others)) = contrary(world, namespace, [&pods, &words]) {
-        return Exclusion::Not(format!(
-            "pod {} says {} from before, which is not replaced{}; its template is to be changed and the pod started anew",
-            shortened(first, TOLD),
-            shortened(&format!("{key}: {value}"), TOLD),
-            and_more(others)
-        ));
-    }
-    let unmarked = || {
-        let pods_here = world.marked_pods_in(namespace);
-        pods_here.filter(|pod| !pod.marks.carry(&pods))
+        format!("the namespace is not marked yet{}", because(world, &target))
+    })
+}
+
+fn of_pods(world: &World, namespace: &str, read: &Read) -> Option<String> {
+    let says = |pod: &'_ MarkedPod| {
+        let mut asked = [&read.pods, &read.words].into_iter();
+        asked.find_map(|asked| pod.marks.contrary(asked)).map(word)
     };
-    if let Some(first) = unmarked().next() {
-        return Exclusion::Not(format!(
-            "pod {} is not marked yet{}{}",
-            shortened(&first.meta.key.name, TOLD),
-            and_more(unmarked().count() - 1),
-            because(world, Target::new(Kind::Pod, first.meta.key.clone()))
+    let pods = world.marked_pods_in(namespace);
+    let mut saying = pods.filter_map(|(name, pod)| Some((name, says(pod)?)));
+    if let Some((first, word)) = saying.next() {
+        return Some(format!(
+            "pod {} says {word} from before, which is not replaced{}; its template is to be changed and the pod started anew",
+            shortened(first, TOLD),
+            and_more(saying.count())
         ));
     }
-    let publishes = || asking_of(agent.respects);
-    if let Some((what, count)) = left(world, namespace, publishes()) {
-        return Exclusion::Not(format!(
+    let pods = world.marked_pods_in(namespace);
+    let mut unmarked = pods.filter(|(_, pod)| !pod.marks.carry(&read.pods));
+    let (first, _) = unmarked.next()?;
+    let target = Target::new(Kind::Pod, ObjectKey::new(namespace, first));
+    Some(format!(
+        "pod {} is not marked yet{}{}",
+        shortened(first, TOLD),
+        and_more(unmarked.count()),
+        because(world, &target)
+    ))
+}
+
+/// Services and Ingresses in whose name pods are collected from.
+fn of_publishers(world: &World, namespace: &str, agent: &AgentTerms) -> Option<String> {
+    let publishers = || asking_of(agent.respects);
+    if let Some((what, count)) = left(world, namespace, publishers()) {
+        return Some(format!(
             "{what} of before {} it to collect; take off what says so",
             if count == 1 { "asks" } else { "ask" }
         ));
     }
-    if let Some(what) = unseen(world, publishes()) {
-        return Exclusion::Not(format!(
-            "whether what publishes pods asks it to collect is not known: {what}"
-        ));
-    }
-    if !(stands(world, GUARD)
-        && is_told(
-            world,
-            namespace,
-            &agent.markers.pods,
-            &agent.markers.namespaces,
-            &agent.markers.where_present,
-        ))
-    {
-        return Exclusion::Not(
-            "the guard that keeps markers, or what it reads, was not read back as it must be"
-                .to_owned(),
-        );
-    }
-    Exclusion::Excluded
+    let what = unseen(world, publishers())?;
+    Some(format!(
+        "whether what publishes pods asks it to collect is not known: {what}"
+    ))
 }
 
-/// The first pod that says otherwise, how, and how many more do.
-fn contrary<'a>(
-    world: &'a World,
-    namespace: &'a str,
-    asked: [&GuardedMarkers; 2],
-) -> Option<(&'a str, &'a str, &'a str, usize)> {
-    fn says<'a>(pod: &'a MarkedPod, asked: [&GuardedMarkers; 2]) -> Option<(&'a str, &'a str)> {
-        asked
-            .into_iter()
-            .find_map(|asked| pod.marks.contrary(asked))
-    }
-    let mut saying = world
-        .marked_pods_in(namespace)
-        .filter_map(|pod| Some((pod, says(pod, asked)?)));
-    let (first, (key, value)) = saying.next()?;
-    Some((&first.meta.key.name, key, value, saying.count()))
+/// Without the guard, or what it reads, anybody may take a marker off.
+fn of_guard(world: &World, namespace: &str, read: &Read) -> Option<String> {
+    let parameters = world.parameters(namespace);
+    let parameters = parameters.filter(|parameters| !parameters.meta.deleting);
+    let told = parameters.and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
+    let is_told = told.is_some_and(|told| {
+        let sets = [
+            (&read.pods, &told.pods),
+            (&read.itself, &told.namespaces),
+            (&read.words, &told.where_present),
+        ];
+        sets.into_iter().all(|(asked, told)| {
+            let annotations = asked.annotations.iter();
+            let labels = asked.labels.iter();
+            let mut asked = annotations
+                .map(|pair| (pair, &told.annotations))
+                .chain(labels.map(|pair| (pair, &told.labels)));
+            asked.all(|((key, value), told)| told.get(key) == Some(value))
+        })
+    });
+    let stands = stands(world, GUARD);
+    (!(stands && is_told)).then(|| {
+        "the guard that keeps markers, or what it reads, was not read back as it must be".to_owned()
+    })
+}
+
+/// A word as people read it.
+fn word(mark: &Mark) -> String {
+    shortened(&format!("{}: {}", mark.key, mark.value), TOLD)
 }
 
 /// Why a mark could not be written, where that is known.
-fn because(world: &World, target: Target) -> String {
+fn because(world: &World, target: &Target) -> String {
     world
-        .failure(&target)
+        .failure(target)
         .map(|failure| format!(": {}", shortened(&failure.message, WHY)))
         .unwrap_or_default()
 }
@@ -165,35 +196,6 @@ fn and_more(others: usize) -> String {
         0 => String::new(),
         others => format!(" (and {others} more)"),
     }
-}
-
-/// Whether guards are told of these markers.
-fn is_told(
-    world: &World,
-    namespace: &str,
-    pods: &MarkerSet,
-    itself: &MarkerSet,
-    words: &MarkerSet,
-) -> bool {
-    let parameters = world.parameters(namespace);
-    let parameters = parameters.filter(|parameters| !parameters.meta.deleting);
-    let told = parameters.and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
-    told.is_some_and(|told| {
-        [
-            (pods, &told.pods),
-            (itself, &told.namespaces),
-            (words, &told.where_present),
-        ]
-        .into_iter()
-        .all(|(asked, told)| {
-            let annotations = asked.annotations.iter();
-            let labels = asked.labels.iter();
-            annotations
-                .map(|pair| (pair, &told.annotations))
-                .chain(labels.map(|pair| (pair, &told.labels)))
-                .all(|((key, value), told)| told.get(key) == Some(value))
-        })
-    })
 }
 
 /// What agents read of a pod when it starts.
@@ -216,11 +218,10 @@ impl AtStart {
     /// Whether a pod was started without what keeps the agent from it since then.
     pub fn is_before(&self, pod: &MarkedPod, since: Option<Timestamp>) -> bool {
         let reads_pods = self.carried != GuardedMarkers::default();
-        let older =
-            || since.is_some_and(|since| pod.meta.created.is_none_or(|created| created < since));
+        let older = || since.is_some_and(|since| pod.created.is_none_or(|created| created < since));
         !pod.marks.carry(&self.carried)
             || pod.marks.contrary(&self.words).is_some()
-            || reads_pods && !pod.marks.ours.is_empty()
+            || reads_pods && pod.marks.are_ours()
             || self.injects && older()
     }
 }

@@ -3,10 +3,10 @@
 //! May not: replace a word that somebody else wrote, or take one off; that is told, and stays theirs. Nor take off what guards
 //! still ask for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::api::{GuardedMarkers, GuardedTelemetry, MarkerSet};
-use crate::model::{Kind, Marks, Meta, Target, World};
+use crate::model::{Carried, Kind, Marks, ObjectKey, Target, World};
 use crate::plan::MarkPlan;
 use crate::plan::standing::Standing;
 
@@ -30,26 +30,26 @@ pub(in crate::plan) fn marks(world: &World, namespace: &str, standing: &Standing
     let nothing = GuardedTelemetry::default();
     let asked = asked.as_ref().unwrap_or(&nothing);
     let kept = kept.unwrap_or(&nothing);
-    let of = |kind: Kind, meta: &Meta, marks: &Marks, asked, kept| {
-        wanted(asked, kept, marks).map(|marks| MarkPlan {
-            target: Target::new(kind, meta.key.clone()),
-            uid: meta.uid.clone(),
-            marks,
-        })
-    };
-    let itself = of(
-        Kind::Namespace,
-        &known.meta,
-        &known.marks,
-        &asked.namespaces,
-        &kept.namespaces,
-    );
+    let itself = wanted(&asked.namespaces, &kept.namespaces, &known.marks);
+    let itself = itself.map(|marks| MarkPlan {
+        target: Target::new(Kind::Namespace, known.meta.key.clone()),
+        uid: known.meta.uid.clone(),
+        marks,
+    });
     // Where nothing is asked for and nothing is ours, no pod is looked at.
     let looks = asked.pods != GuardedMarkers::default() || world.has_marked_pods(namespace);
     let pods = world.marked_pods_in(namespace).filter(|_| looks);
     let mut pods: Vec<MarkPlan> = pods
-        .filter(|pod| !pod.meta.deleting)
-        .filter_map(|pod| of(Kind::Pod, &pod.meta, &pod.marks, &asked.pods, &kept.pods))
+        .filter(|(_, pod)| !pod.deleting)
+        .filter_map(|(name, pod)| {
+            let marks = wanted(&asked.pods, &kept.pods, &pod.marks)?;
+            let key = ObjectKey::new(namespace, name);
+            Some(MarkPlan {
+                target: Target::new(Kind::Pod, key),
+                uid: pod.uid.to_string(),
+                marks,
+            })
+        })
         .collect();
     // One that nobody lets be marked does not keep the others waiting.
     pods.sort_by_key(|planned| world.failure(&planned.target).is_some());
@@ -62,39 +62,34 @@ fn wanted(asked: &GuardedMarkers, kept: &GuardedMarkers, marks: &Marks) -> Optio
     if marks.is_unread {
         return None;
     }
-    let Marks { carried, ours, .. } = marks;
     let set = MarkerSet {
-        annotations: of(
-            (&asked.annotations, &kept.annotations),
-            &carried.annotations,
-            &ours.annotations,
-        ),
-        labels: of((&asked.labels, &kept.labels), &carried.labels, &ours.labels),
+        annotations: of(&asked.annotations, &kept.annotations, &marks.annotations),
+        labels: of(&asked.labels, &kept.labels, &marks.labels),
     };
-    let stands = |wanted: &BTreeMap<String, String>,
-                  carried: &BTreeMap<String, String>,
-                  ours: &BTreeSet<String>| {
-        wanted.len() == ours.len()
-            && wanted
-                .iter()
-                .all(|(key, value)| ours.contains(key) && carried.get(key) == Some(value))
+    let stands = |wanted: &BTreeMap<String, String>, carried: &Carried| {
+        let mut pairs = wanted.iter();
+        wanted.len() == carried.ours().count()
+            && pairs.all(|(key, value)| {
+                let mark = carried.get(key);
+                mark.is_some_and(|mark| mark.is_ours && *mark.value == **value)
+            })
     };
-    let all_stand = stands(&set.annotations, &carried.annotations, &ours.annotations)
-        && stands(&set.labels, &carried.labels, &ours.labels);
+    let all_stand =
+        stands(&set.annotations, &marks.annotations) && stands(&set.labels, &marks.labels);
     (!all_stand).then_some(set)
 }
 
 fn of(
-    (asked, kept): (&BTreeMap<String, String>, &BTreeMap<String, String>),
-    carried: &BTreeMap<String, String>,
-    ours: &BTreeSet<String>,
+    asked: &BTreeMap<String, String>,
+    kept: &BTreeMap<String, String>,
+    carried: &Carried,
 ) -> BTreeMap<String, String> {
-    let missing_or_ours = asked
-        .iter()
-        .filter(|(key, _)| ours.contains(*key) || !carried.contains_key(*key));
-    let held = ours.iter().filter_map(|key| {
-        let value = carried.get(key).filter(|_| !asked.contains_key(key))?;
-        (kept.get(key) == Some(value)).then_some((key, value))
+    let is_free = |key: &str| carried.get(key).is_none_or(|mark| mark.is_ours);
+    let missing_or_ours = asked.iter().filter(|(key, _)| is_free(key));
+    let held = carried.ours().filter_map(|mark| {
+        let (key, value) = kept.get_key_value(mark.key.as_ref())?;
+        let is_kept = **value == *mark.value && !asked.contains_key(key);
+        is_kept.then_some((key, value))
     });
     missing_or_ours
         .chain(held)

@@ -32,7 +32,8 @@ pub(super) fn pods_current(
     let is_before = |pod: &MarkedPod| agents.iter().any(|agent| agent.is_before(pod, since));
     let pods = world.marked_pods_in(namespace);
     let pods: Vec<&MarkedPod> = pods
-        .filter(|pod| !pod.meta.deleting && is_before(pod))
+        .map(|(_, pod)| pod)
+        .filter(|pod| !pod.deleting && is_before(pod))
         .collect();
     if pods.is_empty() {
         let message = "no pod goes on with what agents read or gave it before the opt-out";
