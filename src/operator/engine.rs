@@ -61,6 +61,8 @@ pub struct Engine {
     guards_written: Option<Instant>,
     retention: Retention,
     publications: Publications,
+    /// Whether it may have changed who asks how kinds of others stand.
+    asks: bool,
     /// Whether other kinds may be selected than those that are followed.
     follow: bool,
     inbox: Receiver<Report>,
@@ -108,6 +110,7 @@ impl Engine {
             schedule: Schedule::default(),
             patience: Patience::default(),
             inbox,
+            asks: true,
             follow: true,
             ready: false,
             to_count: BTreeSet::new(),
@@ -184,6 +187,7 @@ impl Engine {
 
     fn take_told(&mut self, kind: Kind, told: Told) {
         self.to_count.insert(kind);
+        self.asks |= matches!(kind, Kind::Namespace | Kind::Baseline | Kind::OptOut);
         let gone = match (kind, &told) {
             (Kind::Volume, Told::Gone(object)) => object.metadata.name.clone(),
             _ => None,
@@ -287,8 +291,10 @@ impl Engine {
 
     /// Follows the kinds that policies select now, and what tenants publish.
     fn follow(&mut self) {
-        let dirty = self.publications.follow(&mut self.world);
-        self.mark(dirty);
+        if std::mem::take(&mut self.asks) {
+            let dirty = self.publications.follow(&mut self.world);
+            self.mark(dirty);
+        }
         if std::mem::take(&mut self.follow) {
             let dirty = self.retention.follow(&mut self.world);
             self.mark(dirty);
