@@ -173,6 +173,10 @@ impl Engine {
         match heard {
             Heard::Kind(kind, told) => self.take_told(kind, told),
             Heard::Item(kind, told) => self.take_item(&kind, told),
+            Heard::BrokenOff => {
+                let dirty = self.world.suspect_start();
+                self.mark(dirty);
+            }
             Heard::Published(told) => {
                 let dirty = self.publications.told(&mut self.world, told);
                 self.mark(dirty);

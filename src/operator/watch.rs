@@ -28,6 +28,8 @@ pub enum Heard {
     Item(ResourceKind, ItemTold),
     /// Of what tenants publish.
     Published(PublishedTold),
+    /// The API server that was spoken to has broken off.
+    BrokenOff,
 }
 
 /// What a stream says about a kind.
@@ -96,6 +98,13 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<Heard>) {
             Ok(watcher::Event::Apply(object)) => Told::Changed(Box::new(object)),
             Ok(watcher::Event::Delete(object)) => Told::Gone(Box::new(object)),
             Err(error) => {
+                // All streams go over one connection, so one of them tells.
+                if kind == Kind::ServerLease && has_broken_off(&error) {
+                    let told = listener.send(Heard::BrokenOff).await;
+                    if told.is_err() {
+                        return;
+                    }
+                }
                 match advice(&error) {
                     Some(advice) => {
                         tracing::error!(%kind, error = %error, advice, "this kind cannot be seen; it is tried again");
@@ -112,6 +121,17 @@ pub async fn watch(client: Client, kind: Kind, listener: Sender<Heard>) {
             return;
         }
     }
+}
+
+/// Whether nobody answered, rather than said no.
+fn has_broken_off(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(source)
+    | watcher::Error::WatchStartFailed(source)
+    | watcher::Error::WatchFailed(source)) = error
+    else {
+        return false;
+    };
+    !matches!(source, kube::Error::Api(_))
 }
 
 /// What somebody has to do about it; nothing where it passes by itself.

@@ -296,6 +296,37 @@ fn another_start_of_a_server_is_tried_at_once_and_a_renewed_lease_is_not() {
 }
 
 #[test]
+fn a_server_that_broke_off_is_tried_again_though_its_lease_says_nothing() {
+    let mut world = world(1);
+    learn(&mut world, start(), &[kms()]);
+    assert!(!asks(&planned(&world, start())));
+    let dirty = world.suspect_start();
+    assert!(dirty.0.contains(&unit()));
+    assert!(asks(&planned(&world, start())));
+    learn(&mut world, start(), &[kms()]);
+    assert!(!asks(&planned(&world, start())));
+}
+
+#[test]
+fn a_server_whose_address_comes_back_is_tried_again() {
+    let mut world = world(1);
+    let endpoints = |addresses: Value| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": { "name": "kubernetes", "namespace": "default", "uid": "endpoints" },
+            "endpoints": [{ "addresses": addresses }], "ports": [{ "port": 6443 }],
+        })
+    };
+    apply(&mut world, &endpoints(json!(["192.0.2.1", "192.0.2.2"])));
+    learn(&mut world, start(), &[kms()]);
+    assert!(!asks(&planned(&world, start())));
+    apply(&mut world, &endpoints(json!(["192.0.2.1", "192.0.2.2"])));
+    assert!(!asks(&planned(&world, start())), "nothing came or went");
+    apply(&mut world, &endpoints(json!(["192.0.2.1"])));
+    assert!(asks(&planned(&world, start())));
+}
+
+#[test]
 fn leases_that_are_out_of_step_all_the_time_are_no_reason_to_try_all_the_time() {
     let mut world = world(1);
     let mut now = start();

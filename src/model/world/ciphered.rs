@@ -39,6 +39,15 @@ impl World {
         dirty
     }
 
+    /// An API server broke off, or its address came or went: it may have been started again, with another configuration. By its
+    /// Lease alone that is not always to be seen.
+    pub fn suspect_start(&mut self) -> Dirty {
+        self.ciphered.note_start();
+        let mut dirty = Dirty::default();
+        self.mark_verifying(&mut dirty);
+        dirty
+    }
+
     /// What canaries showed about Secrets, when it was last tried.
     #[must_use]
     pub fn secrets_trial(&self) -> Option<&SecretsTrial> {

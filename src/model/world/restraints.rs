@@ -168,7 +168,7 @@ impl World {
         let mut dirty = Dirty::default();
         if old.unwrap_or_default() != new {
             dirty.namespaces(self.restraints.holds.keys());
-            self.mark_verifying(&mut dirty);
+            dirty.0.extend(self.suspect_start().0);
         }
         dirty
     }
