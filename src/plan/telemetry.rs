@@ -321,12 +321,10 @@ pub(super) fn guarded(
         .collect();
     let all = |pick: fn(&MarkerTerms) -> &MarkerSet| joined(markers.iter().map(pick)).into();
     let asked_before = world
-        .parameters(namespace)
+        .told_of_telemetry(namespace)
         .filter(|_| standing.floor().is_none());
-    let asked_before =
-        asked_before.and_then(|parameters| parameters.spec.as_ref()?.telemetry.clone());
     let (pods, namespaces) = match asked_before {
-        Some(before) => (before.pods, before.namespaces),
+        Some(before) => (before.pods.clone(), before.namespaces.clone()),
         None => (
             all(|markers| &markers.pods),
             all(|markers| &markers.namespaces),

@@ -85,8 +85,7 @@ impl World {
         let Some(since) = self.opted_out_since(namespace) else {
             return false;
         };
-        let stored = self.parameters(namespace);
-        let stored = stored.and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
+        let stored = self.told_of_telemetry(namespace);
         let leaves_out = |telemetry: &GuardedTelemetry| {
             pod.marks.carry(&telemetry.pods)
                 && pod.marks.contrary(&telemetry.where_present).is_none()
@@ -178,6 +177,13 @@ impl World {
     pub fn opted_out_since(&self, namespace: &str) -> Option<Option<Timestamp>> {
         let opt_outs = self.opt_outs_in(namespace);
         opt_outs.map(|opt_out| opt_out.meta.created).min()
+    }
+
+    /// What guards read of a namespace's opt-outs, as it is stored.
+    #[must_use]
+    pub fn told_of_telemetry(&self, namespace: &str) -> Option<&GuardedTelemetry> {
+        let parameters = self.parameters(namespace)?;
+        parameters.spec.as_ref()?.telemetry.as_ref()
     }
 
     /// A pod, as far as agents read it.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::before::{left, unseen};
-use super::refusal::stands;
+use super::refusal::{read_to_stay, stands};
 use crate::api::{AgentStatus, GuardedMarkers, OptOutMeans, OptOutState};
 use crate::model::telemetry::Mark;
 use crate::model::telemetry::agents;
@@ -154,10 +154,7 @@ fn of_publishers(world: &World, namespace: &str, agent: &AgentTerms) -> Option<S
 
 /// Without the guard, or what it reads, anybody may take a marker off.
 fn of_guard(world: &World, namespace: &str, read: &Read) -> Option<String> {
-    let parameters = world.parameters(namespace);
-    let parameters = parameters.filter(|parameters| !parameters.meta.deleting);
-    let told = parameters.and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
-    let is_told = told.is_some_and(|told| {
+    let is_told = read_to_stay(world, namespace).is_some_and(|told| {
         let sets = [
             (&read.pods, &told.pods),
             (&read.itself, &told.namespaces),

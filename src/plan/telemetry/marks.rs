@@ -25,11 +25,9 @@ pub(in crate::plan) fn marks(world: &World, namespace: &str, standing: &Standing
     if known.meta.deleting {
         return Vec::new();
     }
-    let parameters = world.parameters(namespace);
-    let kept = parameters.and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
     let nothing = GuardedTelemetry::default();
     let asked = asked.as_ref().unwrap_or(&nothing);
-    let kept = kept.unwrap_or(&nothing);
+    let kept = world.told_of_telemetry(namespace).unwrap_or(&nothing);
     let itself = wanted(&asked.namespaces, &kept.namespaces, &known.marks);
     let itself = itself.map(|marks| MarkPlan {
         target: Target::new(Kind::Namespace, known.meta.key.clone()),

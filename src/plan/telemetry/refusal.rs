@@ -2,6 +2,7 @@
 //!
 //! May not: say anything of objects that were there before.
 
+use crate::api::GuardedTelemetry;
 use crate::model::telemetry::agents;
 use crate::model::{AgentTerms, Kind, World};
 
@@ -13,16 +14,21 @@ pub(super) fn is_refused(world: &World, namespace: &str, agent: &AgentTerms) -> 
     let Some(row) = agents::row(agent.respects) else {
         return false;
     };
-    let read = world
-        .parameters(namespace)
-        .filter(|parameters| !parameters.meta.deleting)
-        .and_then(|parameters| parameters.spec.as_ref()?.telemetry.as_ref());
+    let read = read_to_stay(world, namespace);
     let told = |kind: &str| {
         read.is_some_and(|telemetry| telemetry.refuses.iter().any(|known| known == kind))
     };
     stands(world, GUARD)
         && !row.collects_by.is_empty()
         && row.collects_by.iter().all(|kind| told(kind))
+}
+
+/// What guards read of a namespace's opt-outs, where it is not on its way out.
+pub(super) fn read_to_stay<'a>(world: &'a World, namespace: &str) -> Option<&'a GuardedTelemetry> {
+    let parameters = world.parameters(namespace)?;
+    world
+        .told_of_telemetry(namespace)
+        .filter(|_| !parameters.meta.deleting)
 }
 
 /// Whether a guard and its binding stand as they were released.
