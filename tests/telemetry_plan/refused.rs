@@ -129,6 +129,24 @@ fn a_guard_that_is_altered_missing_or_on_its_way_out_refuses_nothing() {
 }
 
 #[test]
+fn what_guards_read_refuses_nothing_any_more_once_it_is_on_its_way_out() {
+    let mut world = opted_out(prometheus());
+    guarded(&mut world);
+    told(&mut world, &monitors());
+    assert!(is_told_as_refused(&world));
+    let telemetry = json!({ "channels": ["PlatformTelemetry"], "refuses": monitors() });
+    apply(
+        &mut world,
+        &json!({
+            "apiVersion": "privacy.cloudnexus.io/v1alpha1", "kind": "GuardParameters",
+            "metadata": { "name": "current", "namespace": NAMESPACE, "uid": "told", "deletionTimestamp": "2026-11-24T12:00:00Z" },
+            "spec": { "retention": [], "telemetry": telemetry },
+        }),
+    );
+    assert!(!is_told_as_refused(&world));
+}
+
+#[test]
 fn a_status_is_made_anew_when_what_guards_read_of_telemetry_changes() {
     let mut world = opted_out(prometheus());
     let namespace = Unit::Namespace(NAMESPACE.to_owned());
