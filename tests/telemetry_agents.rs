@@ -24,3 +24,5 @@ mod logged;
 mod scraped;
 #[path = "telemetry_agents/stage.rs"]
 mod stage;
+#[path = "support/pod.rs"]
+mod support;

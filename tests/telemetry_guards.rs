@@ -22,5 +22,7 @@ mod markers;
 mod operator;
 #[path = "telemetry_guards/stage.rs"]
 mod stage;
+#[path = "support/pod.rs"]
+mod support;
 #[path = "telemetry_guards/templates.rs"]
 mod templates;

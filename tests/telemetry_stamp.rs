@@ -9,6 +9,9 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "support/pod.rs"]
+mod support;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -41,14 +44,7 @@ async fn the_stamp_is_in_the_chart_only_where_the_api_server_serves_its_kind() {
 }
 
 fn pod(namespace: &str, metadata: &Value) -> Call {
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-        "spec": { "containers": [{ "name": "main", "image": "none" }] },
-    });
-    body["metadata"]["name"] = json!("web");
-    Call::new("POST", format!("/api/v1/namespaces/{namespace}/pods"))
-        .with(JSON, body)
-        .dry()
+    support::pod(namespace, "web", metadata).dry()
 }
 
 async fn send(who: &Caller, call: Call) -> Answer {

@@ -25,23 +25,19 @@ mod stage;
 
 #[path = "telemetry_stories/marked.rs"]
 mod marked;
+#[path = "support/pod.rs"]
+mod support;
 
 use serde_json::{Value, json};
 use testbed::eventually;
-use testbed::raw::{Call, JSON};
+use testbed::raw::Call;
 
 use stage::{PATIENCE, Stage, baseline};
 
 const NAMESPACE: &str = "acme-shop";
 
 fn pod(metadata: &Value) -> Call {
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-        "spec": { "containers": [{ "name": "main", "image": "none" }] },
-    });
-    body["metadata"]["name"] = json!("web");
-    let all = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    Call::new("POST", all).with(JSON, body).dry()
+    support::pod(NAMESPACE, "web", metadata).dry()
 }
 
 /// Waits until what the administrator asks is refused in these words, or let through where there are none.

@@ -9,6 +9,7 @@ use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
 use crate::stories::{COVENANT, PATIENCE, baseline, namespace};
+pub use crate::support::pod;
 
 static STAGE: OnceCell<Stage> = OnceCell::const_new();
 
@@ -110,16 +111,6 @@ impl Stage {
         .await
         .unwrap();
     }
-}
-
-/// A new pod with this metadata beside its name.
-pub fn pod(namespace: &str, name: &str, metadata: &Value) -> Call {
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-        "spec": { "containers": [{ "name": "main", "image": "none" }] },
-    });
-    body["metadata"]["name"] = json!(name);
-    Call::new("POST", format!("/api/v1/namespaces/{namespace}/pods")).with(JSON, body)
 }
 
 /// A pod's deletion, at once.

@@ -8,6 +8,7 @@ use testbed::{Cluster, ClusterOptions, Identity, eventually};
 use tokio::sync::OnceCell;
 
 use crate::definitions;
+pub use crate::support::pod;
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -139,16 +140,6 @@ impl Stage {
         .await
         .unwrap();
     }
-}
-
-/// A pod with this metadata beside its name.
-pub fn pod(namespace: &str, name: &str, metadata: &Value) -> Call {
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-        "spec": { "containers": [{ "name": "main", "image": "none" }] },
-    });
-    body["metadata"]["name"] = json!(name);
-    Call::new("POST", format!("/api/v1/namespaces/{namespace}/pods")).with(JSON, body)
 }
 
 /// A change of annotations and labels.

@@ -7,6 +7,7 @@ use testbed::{Identity, eventually};
 
 use crate::applied;
 use crate::stage::{PATIENCE, Stage, baseline, condition};
+use crate::support;
 
 const NAMESPACE: &str = "acme-web";
 const MARK: &str = "vector.dev/exclude";
@@ -18,12 +19,7 @@ fn path(rest: &str) -> String {
 }
 
 fn pod(name: &str, metadata: &Value) -> Call {
-    let mut body = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-        "spec": { "containers": [{ "name": "main", "image": "none" }] },
-    });
-    body["metadata"]["name"] = json!(name);
-    Call::new("POST", path("/pods")).with(JSON, body)
+    support::pod(NAMESPACE, name, metadata)
 }
 
 /// A workload whose pods go before new ones come, as no node tells that any is ready.
